@@ -1,0 +1,6 @@
+//! annals: a persistent event store.
+//!
+//! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
+
+mod model;
+

@@ -1,0 +1,127 @@
+//! An append: what one atomic request writes, and the receipt it gets.
+
+use super::{EventId, ExpectedVersion, NewEvent, Position, StreamName, StreamVersion, Timestamp};
+
+/// One atomic request: events for one or several streams, each stream with its expected version.
+///
+/// Events get their positions in the order in which they were added.
+///
+/// ```
+/// use annals::{Append, Data, EventType, ExpectedVersion, NewEvent, StreamName};
+///
+/// let event = |name: &str| {
+///     Ok::<_, Box<dyn std::error::Error>>(NewEvent::new(EventType::parse(name)?, Data::json(&())?))
+/// };
+/// let transfer = Append::to(StreamName::parse("account-1")?, ExpectedVersion::Exists, [event("debited")?])
+///     .and_to(StreamName::parse("account-2")?, ExpectedVersion::Any, [event("credited")?]);
+/// assert_eq!(transfer.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Append {
+    pub(crate) streams: Vec<(StreamName, ExpectedVersion)>,
+    pub(crate) events: Vec<EventOfStream>,
+}
+
+/// An event and which of the append's streams it goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct EventOfStream {
+    pub(crate) stream: usize,
+    pub(crate) event: NewEvent,
+}
+
+impl Append {
+    /// Events for one stream.
+    pub fn to(
+        stream: StreamName,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = NewEvent>,
+    ) -> Append {
+        Append::default().and_to(stream, expected, events)
+    }
+
+    /// The same with events for another stream. A stream is named once; appending to the store checks that.
+    #[must_use]
+    pub fn and_to(
+        mut self,
+        stream: StreamName,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = NewEvent>,
+    ) -> Append {
+        let stream = self.add_stream(stream, expected);
+        self.events.extend(events.into_iter().map(|event| EventOfStream { stream, event }));
+        self
+    }
+
+    /// Names a stream whose events follow, in any order with those of other streams.
+    pub(crate) fn add_stream(&mut self, stream: StreamName, expected: ExpectedVersion) -> usize {
+        self.streams.push((stream, expected));
+        self.streams.len() - 1
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether it holds no event. Such an append is refused.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+/// What an acknowledgement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The events are on stable storage: they survive a crash of the process, the system and the power.
+    #[default]
+    Sync,
+}
+
+impl Durability {
+    /// The word for it in receipts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Durability::Sync => "sync",
+        }
+    }
+}
+
+/// Proof of an append: what it wrote, where, and how safe it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The position of its last event.
+    pub position: Position,
+    /// When it was committed.
+    pub recorded_at: Timestamp,
+    /// How safe the events are.
+    pub durability: Durability,
+    /// Each stream it wrote to, in the order of the request.
+    pub streams: Vec<StreamReceipt>,
+}
+
+/// What an append did to one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamReceipt {
+    /// The stream.
+    pub stream: StreamName,
+    /// The stream's version after the append.
+    pub version: StreamVersion,
+    /// The events, in order.
+    pub events: Vec<AppendedEvent>,
+}
+
+/// One event of a receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppendedEvent {
+    /// The id, as given or as made by the store.
+    pub id: EventId,
+    /// Its place in its stream.
+    pub stream_version: StreamVersion,
+    /// Its place among all events.
+    pub position: Position,
+}

@@ -1,0 +1,236 @@
+//! Events: as a writer gives them, and as the store hands them out.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::label::{self, Label};
+use super::name::category_of;
+use super::{Data, EventId, EventType, Metadata, Position, Source, StreamVersion, Timestamp};
+
+/// An event to be appended.
+///
+/// ```
+/// use annals::{Data, EventType, NewEvent};
+///
+/// let data = Data::json(&serde_json::json!({"total": 99.95}))?;
+/// let event = NewEvent::new(EventType::parse("order.created")?, data);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub(crate) id: Option<EventId>,
+    pub(crate) event_type: EventType,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) source: Option<Source>,
+    pub(crate) data: Data,
+    pub(crate) metadata: Option<Metadata>,
+}
+
+impl NewEvent {
+    /// An event of this type with this data.
+    pub fn new(event_type: EventType, data: Data) -> NewEvent {
+        NewEvent { id: None, event_type, timestamp: None, source: None, data, metadata: None }
+    }
+
+    /// Sets the id, unique within the stream. Default: a new UUID of version 7.
+    #[must_use]
+    pub fn id(mut self, id: EventId) -> NewEvent {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets when it occurred. Default: when it is appended.
+    #[must_use]
+    pub fn timestamp(mut self, timestamp: Timestamp) -> NewEvent {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// Sets who says so. Default: nobody.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> NewEvent {
+        self.source = Some(source);
+        self
+    }
+
+    /// Sets the metadata. Default: none.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> NewEvent {
+        self.metadata = Some(metadata);
+        self
+    }
+}
+
+/// Where the parts of an event lie in its record; each ends where the next begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spans {
+    pub(crate) stream: u32,
+    pub(crate) event_type: u32,
+    pub(crate) id: u32,
+    pub(crate) source: u32,
+    pub(crate) content_type: u32,
+    pub(crate) labels: u32,
+    pub(crate) metadata: u32,
+    pub(crate) data: u32,
+    pub(crate) end: u32,
+    pub(crate) id_is_uuid: bool,
+}
+
+/// An event of the store. It shares the bytes of the log; a clone is cheap, and keeps its map alive.
+#[derive(Clone)]
+pub struct RecordedEvent {
+    pub(crate) position: Position,
+    pub(crate) stream_version: StreamVersion,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) record: Bytes,
+    pub(crate) record_crc: u32,
+    pub(crate) spans: Spans,
+}
+
+impl RecordedEvent {
+    /// Its place among all events.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Its place in its stream.
+    pub fn stream_version(&self) -> StreamVersion {
+        self.stream_version
+    }
+
+    /// When it occurred, as its writer says.
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// When the store committed it; never before an event of a lower position.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    /// The name of its stream.
+    pub fn stream(&self) -> &str {
+        self.text(self.spans.stream, self.spans.event_type)
+    }
+
+    /// The category of its stream: the part of the name before the first `-`, or all of it.
+    pub fn category(&self) -> &str {
+        category_of(self.stream())
+    }
+
+    /// Whether the store itself wrote it: the stream's name starts with `$`.
+    pub fn is_system(&self) -> bool {
+        self.record[self.spans.stream as usize] == b'$'
+    }
+
+    /// What kind of fact it is.
+    pub fn event_type(&self) -> &str {
+        self.text(self.spans.event_type, self.spans.id)
+    }
+
+    /// Its id, unique in its stream.
+    pub fn id(&self) -> EventId {
+        let bytes = self.slice(self.spans.id, self.spans.source);
+        match <[u8; 16]>::try_from(bytes) {
+            Ok(uuid) if self.spans.id_is_uuid => EventId::from_uuid(uuid),
+            _ => EventId::parse(self.text(self.spans.id, self.spans.source))
+                .expect("an id was checked when it was appended"),
+        }
+    }
+
+    /// Who says so.
+    pub fn source(&self) -> Option<&str> {
+        Some(self.text(self.spans.source, self.spans.content_type)).filter(|source| !source.is_empty())
+    }
+
+    /// The media type of the data; none means JSON.
+    pub fn content_type(&self) -> Option<&str> {
+        Some(self.text(self.spans.content_type, self.spans.labels)).filter(|text| !text.is_empty())
+    }
+
+    /// The metadata, a JSON object as it was written.
+    pub fn metadata(&self) -> Option<&str> {
+        Some(self.text(self.spans.metadata, self.spans.data)).filter(|json| !json.is_empty())
+    }
+
+    /// The data, byte for byte as it was written.
+    pub fn data(&self) -> &[u8] {
+        self.slice(self.spans.data, self.spans.end)
+    }
+
+    /// The data as a slice that outlives the event. It keeps the segment's map alive.
+    pub fn data_bytes(&self) -> Bytes {
+        self.record.slice(self.spans.data as usize..self.spans.end as usize)
+    }
+
+    /// The data, read as a JSON value of type `T`.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.data())
+    }
+
+    /// The fields of the metadata that find the event, with what each is.
+    pub fn labels(&self) -> impl Iterator<Item = (Label, &str)> {
+        label::unpack(self.slice(self.spans.labels, self.spans.metadata))
+    }
+
+    /// Its tags.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.labels().filter(|(label, _)| *label == Label::Tag).map(|(_, text)| text)
+    }
+
+    /// The first label of one kind.
+    pub fn label(&self, wanted: Label) -> Option<&str> {
+        self.labels().find(|(label, _)| *label == wanted).map(|(_, text)| text)
+    }
+
+    /// The checksum under which the event is stored; a cursor keeps it to know the event again.
+    pub fn crc(&self) -> u32 {
+        self.record_crc
+    }
+
+    /// The size of its record in the log, in bytes.
+    pub fn record_bytes(&self) -> u64 {
+        self.record.len() as u64
+    }
+
+    /// Whether `event` says the same. What the writer of `event` left to the store is not compared.
+    pub(crate) fn says_the_same_as(&self, event: &NewEvent) -> bool {
+        self.event_type() == event.event_type.as_str()
+            && self.data() == event.data.bytes().as_ref()
+            && self.content_type() == event.data.content_type().map(AsRef::as_ref)
+            && self.metadata() == event.metadata.as_ref().map(Metadata::as_json)
+            && self.source() == event.source.as_ref().map(AsRef::as_ref)
+            && event.id.as_ref().is_none_or(|id| self.id() == *id)
+            && event.timestamp.is_none_or(|timestamp| self.timestamp == timestamp)
+    }
+
+    fn slice(&self, from: u32, to: u32) -> &[u8] {
+        &self.record[from as usize..to as usize]
+    }
+
+    fn text(&self, from: u32, to: u32) -> &str {
+        std::str::from_utf8(self.slice(from, to)).expect("decoding an event checks that its texts are UTF-8")
+    }
+}
+
+impl fmt::Debug for RecordedEvent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("RecordedEvent")
+            .field("position", &self.position.get())
+            .field("stream", &self.stream())
+            .field("stream_version", &self.stream_version.get())
+            .field("type", &self.event_type())
+            .field("id", &self.id())
+            .field("data", &String::from_utf8_lossy(self.data()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for RecordedEvent {
+    fn eq(&self, other: &RecordedEvent) -> bool {
+        // The record holds position, version, names, times and data; only the commit time lies outside.
+        self.record == other.record && self.recorded_at == other.recorded_at
+    }
+}

@@ -1,0 +1,31 @@
+//! What an event is: its names, versions, times, data and metadata, and how each is checked.
+//!
+//! Values here are right by construction: a [`StreamName`] that exists is a legal one. Nothing here knows
+//! files, threads or the layout of bytes on disk.
+
+mod append;
+mod data;
+mod event;
+mod expected;
+mod id;
+mod label;
+mod metadata;
+mod name;
+mod number;
+mod query;
+mod timestamp;
+
+pub use append::{Append, AppendedEvent, Durability, Receipt, StreamReceipt};
+pub use data::{Data, DataError};
+pub use event::{NewEvent, RecordedEvent};
+pub use expected::ExpectedVersion;
+pub use id::{EventId, HistoryId};
+pub use label::Label;
+pub use metadata::{Metadata, MetadataError};
+pub use name::{ContentType, EventType, NameError, Source, StreamName};
+pub use number::{Position, StreamVersion};
+pub use query::{Query, QueryItem};
+pub use timestamp::{Timestamp, TimestampError};
+
+pub(crate) use append::EventOfStream;
+pub(crate) use event::Spans;
