@@ -2,5 +2,9 @@
 //!
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
+mod clock;
+mod error;
 mod model;
+mod options;
+mod vfs;
 

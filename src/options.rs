@@ -1,0 +1,164 @@
+//! How a store is opened: where, with which limits, on which disk and by which clock.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::vfs::{Disk, RealDisk};
+
+/// The smallest segment: room for a few hundred small events.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+
+/// The largest segment: offsets within one are 32-bit.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// The largest append that any limit allows: a frame has a 32-bit length, with room to spare.
+pub(crate) const APPEND_BYTES_MAX: u64 = 256 << 20;
+
+/// Memory that the cache of `meta` may take.
+pub(crate) const SNAPSHOT_CACHE_BYTES: u64 = 8 << 20;
+
+/// How large things may be. Each limit is named in the error that it causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The bytes of one append, as stored. Default: 16 MiB; at most 256 MiB.
+    pub append_bytes_max: u64,
+    /// The bytes of one event, as stored. Default: 4 MiB.
+    pub event_bytes_max: u64,
+    /// The events of one append. Default: 10,000.
+    pub append_events_max: u64,
+    /// The bytes of one snapshot. Default: 16 MiB.
+    pub snapshot_bytes_max: u64,
+    /// The bytes of appends that wait for the disk at one time; further callers wait. Default: 64 MiB.
+    pub queue_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            append_bytes_max: 16 << 20,
+            event_bytes_max: 4 << 20,
+            append_events_max: 10_000,
+            snapshot_bytes_max: 16 << 20,
+            queue_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// How to open a store.
+///
+/// ```no_run
+/// use annals::{EventStore, Options};
+///
+/// let store = EventStore::open(Options::new("data").segment_bytes(16 << 20))?;
+/// # Ok::<(), annals::OpenError>(())
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) dir: PathBuf,
+    pub(crate) segment_bytes: u64,
+    pub(crate) limits: Limits,
+    pub(crate) read_only: bool,
+    pub(crate) create: bool,
+    pub(crate) background: bool,
+    pub(crate) verify_reads: bool,
+    pub(crate) allow_clock_jump: bool,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Options {
+    /// The store in `dir`, which is made when it is not there.
+    pub fn new(dir: impl AsRef<Path>) -> Options {
+        Options {
+            dir: dir.as_ref().to_owned(),
+            segment_bytes: 64 << 20,
+            limits: Limits::default(),
+            read_only: false,
+            create: true,
+            background: true,
+            verify_reads: true,
+            allow_clock_jump: false,
+            disk: Arc::new(RealDisk),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The size of a segment file in bytes. Default: 64 MiB; from 64 KiB to 1 GiB.
+    ///
+    /// Small segments are given back sooner by retention; large ones make reads of long streams touch fewer files.
+    /// It applies to segments made from now on.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Options {
+        self.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        self
+    }
+
+    /// How large appends, events and snapshots may be.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Options {
+        self.limits = limits;
+        self
+    }
+
+    /// Opens for reading only. Default: off.
+    ///
+    /// Nothing in the directory is changed, another process may write to it, and what is visible is what was durable
+    /// when the store was opened.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Options {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Makes a store where there is none. Default: on.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Options {
+        self.create = create;
+        self
+    }
+
+    /// Prepares the next segment and builds indexes on threads of their own. Default: on.
+    ///
+    /// Off does that work inside the append that needs it, and allocates nothing ahead: right for a program that
+    /// appends a few events and ends.
+    #[must_use]
+    pub fn background(mut self, background: bool) -> Options {
+        self.background = background;
+        self
+    }
+
+    /// Checks the checksum of every event that is read. Default: on.
+    ///
+    /// Off makes replays faster, and lets a byte that rotted since it was written through.
+    #[must_use]
+    pub fn verify_reads(mut self, verify: bool) -> Options {
+        self.verify_reads = verify;
+        self
+    }
+
+    /// Accepts a clock that is more than a year ahead of the last commit. Default: off.
+    ///
+    /// Commit times never decrease, so one boot in a wrong year would stamp every later event with it. Off refuses
+    /// to open the store for writing in that case.
+    #[must_use]
+    pub fn allow_clock_jump(mut self, allow: bool) -> Options {
+        self.allow_clock_jump = allow;
+        self
+    }
+
+    /// The disk to keep the store on. Default: the system's.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Options {
+        self.disk = disk;
+        self
+    }
+
+    /// The clock to take commit times from. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
+        self.clock = clock;
+        self
+    }
+}

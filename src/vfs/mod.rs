@@ -1,0 +1,138 @@
+//! The only door to files: the real disk behind it, or one that fails and forgets on purpose.
+//!
+//! Everything the store promises about crashes is a promise about the calls made here, so nothing else in the
+//! crate names `std::fs`. A read hands out [`Bytes`]: slices of a map on the real disk, copies elsewhere.
+//!
+//! Invariant: nobody writes to a byte below a bound that readers were told of, and no file that readers may have
+//! mapped is ever shortened.
+
+mod real;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use real::RealDisk;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// For reading; it must exist.
+    Read,
+    /// For reading and writing; it must exist.
+    Write,
+    /// For reading and writing; made when it does not exist.
+    Create,
+    /// For reading and writing; it must not exist yet.
+    CreateNew,
+}
+
+/// A disk: directories and files by path.
+pub trait Disk: Debug + Send + Sync + 'static {
+    /// Makes a directory and those above it.
+    fn create_dirs(&self, dir: &Path) -> io::Result<()>;
+    /// The names in a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Whether there is a file or directory.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+    /// Puts a file in the place of another, at once. Durable after `sync_dir`.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file. Durable after `sync_dir`.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// The directory for `meta`'s own files, when this disk is the system's; none keeps `meta` in memory.
+    fn native_dir(&self, dir: &Path) -> Option<std::path::PathBuf>;
+}
+
+/// An open file.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
+pub trait DiskFile: Debug + Send + Sync + 'static {
+    /// Its length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Reads exactly `buffer.len()` bytes; fewer are an `UnexpectedEof`.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `bytes`.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes the file at least `len` bytes long and reserves the space; new bytes read as zero.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Makes the file `len` bytes long without reserving space. Only for files that nobody maps.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the written bytes durable, and the length if it changed.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Takes the exclusive lock of the file until it is closed; false when another holder has it.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Makes the first `len` bytes readable without further calls. The file must be that long.
+    fn map(&self, len: u64) -> io::Result<Map>;
+}
+
+/// The readable bytes of one file. A clone shares them.
+#[derive(Debug, Clone)]
+pub struct Map(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Mapped(Bytes),
+    File { file: Arc<dyn DiskFile>, len: u64 },
+}
+
+impl Map {
+    /// Bytes that are in memory, or mapped into it.
+    pub fn from_bytes(bytes: Bytes) -> Map {
+        Map(Source::Mapped(bytes))
+    }
+
+    /// The first `len` bytes of a file, read when asked for.
+    pub fn from_file(file: Arc<dyn DiskFile>, len: u64) -> Map {
+        Map(Source::File { file, len })
+    }
+
+    /// How many bytes can be read.
+    pub fn len(&self) -> u64 {
+        match &self.0 {
+            Source::Mapped(bytes) => bytes.len() as u64,
+            Source::File { len, .. } => *len,
+        }
+    }
+
+    /// Whether no byte can be read.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `len` bytes at `offset`; an `UnexpectedEof` when they reach beyond the end.
+    #[inline]
+    pub fn slice(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let beyond = offset.checked_add(len as u64).is_none_or(|end| end > self.len());
+        if beyond {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match &self.0 {
+            Source::Mapped(bytes) => Ok(bytes.slice(offset as usize..offset as usize + len)),
+            Source::File { file, .. } => {
+                let mut buffer = vec![0; len];
+                file.read_exact_at(&mut buffer, offset)?;
+                Ok(buffer.into())
+            }
+        }
+    }
+
+    /// Copies the `buffer.len()` bytes at `offset` into `buffer`.
+    #[inline]
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match &self.0 {
+            Source::Mapped(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let found = start.checked_add(buffer.len()).and_then(|end| bytes.get(start..end));
+                buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+            Source::File { file, .. } => file.read_exact_at(buffer, offset),
+        }
+    }
+}
