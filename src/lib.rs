@@ -6,5 +6,7 @@ mod clock;
 mod error;
 mod model;
 mod options;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod vfs;
 

@@ -1,0 +1,447 @@
+//! A disk in memory that can be crashed, and whose operations can be made to fail.
+//!
+//! Bytes reach stable storage by `sync_data`, names by `sync_dir`, and nothing does so by itself until a crash, when
+//! anything may have. Which of it has is drawn from a seed. Reading and writing are what the system's disk does; what
+//! a store makes of a crash is the store's business.
+//!
+//! Invariant: what was synced, and not written since, is the same after every crash.
+
+mod fault;
+mod image;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::fault::Operations;
+use self::image::{Image, Keep, SECTOR_BYTES};
+use self::names::{FileId, Names, dir_of};
+use super::Rng;
+use crate::vfs::{Disk, DiskFile, Map, OpenMode};
+
+pub use self::fault::Fault;
+
+/// A disk in memory. A clone is the same disk; a crash makes another one and leaves this as it is, so that one moment
+/// can be crashed in many ways.
+///
+/// Operations that change the disk are counted: making directories and files, `rename`, `remove`, `write_all_at`,
+/// `allocate`, `set_len`, `sync_data` and `sync_dir`. Each can be made to fail. A directory is durable as soon as it is
+/// made, because the system's disk syncs the one above it. Shortening a file while it is mapped is a panic: on the
+/// system's disk it would kill whoever reads the map.
+#[derive(Debug, Clone)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    dirs: BTreeSet<PathBuf>,
+    names: Names,
+    files: BTreeMap<FileId, Image>,
+    /// Which handle holds the lock of a file.
+    locks: BTreeMap<FileId, u64>,
+    /// Which handles are maps: of which file, and how much of it.
+    maps: BTreeMap<u64, (FileId, u64)>,
+    ids_given: u64,
+    operations: Operations,
+    capacity: Option<u64>,
+    rng: Rng,
+}
+
+impl SimDisk {
+    /// An empty disk. The seed decides what is left to chance when an operation fails.
+    pub fn new(seed: u64) -> SimDisk {
+        SimDisk::from(State {
+            dirs: BTreeSet::from(["".into(), "/".into()]),
+            names: Names::default(),
+            files: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            ids_given: 0,
+            operations: Operations::default(),
+            capacity: None,
+            rng: Rng::new(seed),
+        })
+    }
+
+    /// The disk after a power cut.
+    ///
+    /// Of what was not synced, each sector holds its durable bytes or any of those written since, each file has its
+    /// durable length or any it has had since, and each change of a name happened or did not. Some seeds lose nearly
+    /// everything and some nearly nothing.
+    pub fn crash(&self, seed: u64) -> SimDisk {
+        let mut rng = Rng::new(seed);
+        let quarters = rng.below(5);
+        let crashed = self.lock().after_crash(&mut Keep::Some { rng: &mut rng, quarters }, seed);
+        SimDisk::from(crashed)
+    }
+
+    /// The disk after a power cut that took everything that was not synced.
+    pub fn crash_keeping_nothing(&self) -> SimDisk {
+        SimDisk::from(self.lock().after_crash(&mut Keep::Nothing, 0))
+    }
+
+    /// The disk after the process was killed: the system still has all that was written, and what was not synced is
+    /// still to be.
+    pub fn crash_keeping_all(&self) -> SimDisk {
+        SimDisk::from(self.lock().after_kill())
+    }
+
+    /// Lets the `n`-th operation from now fail; 1 is the next. Several can be set to fail.
+    pub fn fail_operation(&self, n: u64, fault: Fault) {
+        self.lock().operations.fail(n, fault);
+    }
+
+    /// How many operations there were, those that failed included.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations.count()
+    }
+
+    /// Lets the disk be full once its files are `bytes` long together. Default: never.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.lock().capacity = Some(bytes);
+    }
+
+    /// The paths of all files, sorted.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.lock().names.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The bytes of a file, as a process sees them.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut state = self.lock();
+        let image = state.image_at(path)?;
+        let mut bytes = vec![0; image.len() as usize];
+        image.read(&mut bytes, 0);
+        Ok(bytes)
+    }
+
+    /// Puts a file there behind the store's back, durably and in the place of what was there.
+    pub fn write(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.lock();
+        let file = state.names.get(path).unwrap_or_else(|| state.next_id());
+        state.files.insert(file, Image::synced(bytes));
+        state.names.settle(path, Some(file));
+        state.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
+    }
+
+    /// Flips one bit of a file behind the store's back, as rot does.
+    pub fn flip_bit(&self, path: &Path, bit: u64) -> io::Result<()> {
+        match self.lock().image_at(path)?.flip_bit(bit) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Cuts or lengthens a file behind the store's back; all that it then holds is durable.
+    pub fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        let mut state = self.lock();
+        let image = state.image_at(path)?;
+        image.set_len(len);
+        image.settle();
+        Ok(())
+    }
+
+    /// Removes a file behind the store's back, durably.
+    pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.image_at(path)?;
+        state.names.settle(path, None);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl From<State> for SimDisk {
+    fn from(state: State) -> SimDisk {
+        SimDisk { state: Arc::new(Mutex::new(state)) }
+    }
+}
+
+/// A test that panics on one thread must still be able to close its files on others.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the bytes: a failed test prints its disk.
+        let paths: Vec<_> = self.names.iter().map(|(path, _)| path).collect();
+        out.debug_struct("State")
+            .field("paths", &paths)
+            .field("operations", &self.operations)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn next_id(&mut self) -> u64 {
+        self.ids_given += 1;
+        self.ids_given
+    }
+
+    /// Counts an operation, which fails if it is set to.
+    fn operate(&mut self) -> io::Result<()> {
+        self.operations.next().map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn file_at(&self, path: &Path) -> io::Result<FileId> {
+        self.names.get(path).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn image_at(&mut self, path: &Path) -> io::Result<&mut Image> {
+        let file = self.file_at(path)?;
+        Ok(self.image(file))
+    }
+
+    fn image(&mut self, file: FileId) -> &mut Image {
+        self.files.entry(file).or_default()
+    }
+
+    fn check_dir(&self, dir: &Path) -> io::Result<()> {
+        match self.dirs.contains(dir) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Refuses a length for which the disk has no room.
+    fn check_room(&mut self, file: FileId, len: u64) -> io::Result<()> {
+        let growth = len.saturating_sub(self.image(file).len());
+        let Some(capacity) = self.capacity.filter(|_| growth > 0) else {
+            return Ok(());
+        };
+        let named = self.names.iter().filter_map(|(_, file)| self.files.get(&file));
+        match named.map(Image::len).sum::<u64>() + growth > capacity {
+            true => Err(Fault::NoSpace.error()),
+            false => Ok(()),
+        }
+    }
+
+    fn after_crash(&self, keep: &mut Keep<'_>, seed: u64) -> State {
+        let names = self.names.after_crash(keep);
+        let images = names.iter().filter_map(|(_, file)| Some((file, self.files.get(&file)?)));
+        let files = images.map(|(file, image)| (file, image.after_crash(keep))).collect();
+        State { names, files, rng: Rng::new(seed), ..self.after_kill() }
+    }
+
+    fn after_kill(&self) -> State {
+        State {
+            dirs: self.dirs.clone(),
+            names: self.names.clone(),
+            files: self.files.clone(),
+            locks: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            ids_given: self.ids_given,
+            operations: Operations::default(),
+            capacity: self.capacity,
+            rng: self.rng.clone(),
+        }
+    }
+}
+
+impl Disk for SimDisk {
+    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.dirs.contains(dir) {
+            return Ok(());
+        }
+        state.operate()?;
+        if dir.ancestors().any(|dir| state.names.get(dir).is_some()) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        state.dirs.extend(dir.ancestors().map(Path::to_owned));
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.lock();
+        state.check_dir(dir)?;
+        let paths = state.names.iter().map(|(path, _)| path).chain(&state.dirs);
+        let names = paths.filter(|path| dir_of(path) == dir).filter_map(|path| path.file_name()?.to_str());
+        let sorted: BTreeSet<String> = names.map(str::to_owned).collect();
+        Ok(sorted.into_iter().collect())
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        let state = self.lock();
+        Ok(state.dirs.contains(path) || state.names.get(path).is_some())
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.lock();
+        state.check_dir(dir_of(path))?;
+        if state.dirs.contains(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let file = match (state.names.get(path), mode) {
+            (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(file), _) => file,
+            (None, OpenMode::Read | OpenMode::Write) => return Err(io::ErrorKind::NotFound.into()),
+            (None, OpenMode::Create | OpenMode::CreateNew) => {
+                state.operate()?;
+                let file = state.next_id();
+                state.names.name(path, file);
+                state.files.insert(file, Image::default());
+                file
+            }
+        };
+        let handle = state.next_id();
+        let writable = mode != OpenMode::Read;
+        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), file, handle, writable }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.operate()?;
+        state.check_dir(dir_of(to))?;
+        let file = state.file_at(from)?;
+        state.names.rename(from, to, file);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.operate()?;
+        state.file_at(path)?;
+        state.names.remove(path);
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.check_dir(dir)?;
+        let fault = state.operations.next();
+        match fault {
+            None => state.names.sync(dir),
+            Some(Fault::SyncLies) => state.names.forget_unsynced(dir),
+            Some(_) => {}
+        }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn native_dir(&self, _: &Path) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// A handle on a file. It stays good when the file is renamed or removed.
+#[derive(Debug)]
+struct SimFile {
+    state: Arc<Mutex<State>>,
+    file: FileId,
+    handle: u64,
+    writable: bool,
+}
+
+impl SimFile {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
+        match self.writable {
+            true => Ok(self.lock()),
+            false => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+}
+
+impl DiskFile for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.lock().image(self.file).len())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.lock().image(self.file).read(buffer, offset) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.lock_to_write()?;
+        let fault = state.operations.next();
+        if fault.is_none() {
+            state.check_room(self.file, offset + bytes.len() as u64)?;
+        }
+        let written = match fault {
+            None => bytes,
+            Some(Fault::ShortWrite) => &bytes[..short(&mut state.rng, offset, bytes.len())],
+            Some(_) => &[],
+        };
+        if !written.is_empty() {
+            state.image(self.file).write(written, offset);
+        }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let mut state = self.lock_to_write()?;
+        state.operate()?;
+        state.check_room(self.file, len)?;
+        let image = state.image(self.file);
+        if image.len() < len {
+            image.set_len(len);
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.lock_to_write()?;
+        state.operate()?;
+        state.check_room(self.file, len)?;
+        let cut = state.maps.values().any(|(file, mapped)| *file == self.file && *mapped > len);
+        assert!(!cut, "a mapped file is shortened: on the system's disk its readers would be killed");
+        state.image(self.file).set_len(len);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        let fault = state.operations.next();
+        match fault {
+            None => state.image(self.file).sync(),
+            Some(Fault::SyncLies) => state.image(self.file).forget_unsynced(),
+            Some(_) => {}
+        }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(*self.lock().locks.entry(self.file).or_insert(self.handle) == self.handle)
+    }
+
+    fn map(&self, len: u64) -> io::Result<Map> {
+        let mut state = self.lock();
+        if state.image(self.file).len() < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let handle = state.next_id();
+        state.maps.insert(handle, (self.file, len));
+        let file = SimFile { state: Arc::clone(&self.state), file: self.file, handle, writable: false };
+        Ok(Map::from_file(Arc::new(file), len))
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut state = self.lock();
+        state.locks.retain(|_, holder| *holder != self.handle);
+        state.maps.remove(&self.handle);
+    }
+}
+
+/// How many bytes of a write get through when it stops where a sector ends.
+fn short(rng: &mut Rng, offset: u64, len: usize) -> usize {
+    let sectors = (offset + len as u64).div_ceil(SECTOR_BYTES) - offset / SECTOR_BYTES;
+    let end = (offset / SECTOR_BYTES + rng.below(sectors)) * SECTOR_BYTES;
+    end.saturating_sub(offset) as usize
+}

@@ -1,0 +1,29 @@
+//! What tests of a store need and an application does not: a disk that fails and forgets on purpose.
+//!
+//! [`SimDisk`] keeps files in memory, knows which bytes and names have reached stable storage, and can be crashed:
+//! the disk that a crash leaves behind is one that a power cut could leave. With [`Fault`] an operation fails in one
+//! of the ways that disks fail. [`Rng`] makes both repeatable: print the seed, and the failure comes again.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use annals::testkit::SimDisk;
+//! use annals::{Disk, OpenMode};
+//!
+//! let disk = SimDisk::new(1);
+//! let file = disk.open(Path::new("notes"), OpenMode::CreateNew)?;
+//! file.write_all_at(b"synced", 0)?;
+//! file.sync_data()?;
+//! assert!(!disk.crash_keeping_nothing().exists(Path::new("notes"))?, "its name was not synced");
+//!
+//! disk.sync_dir(Path::new(""))?;
+//! file.write_all_at(b"s", 0)?;
+//! assert_eq!(disk.crash(7).read(Path::new("notes"))?, b"synced");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod disk;
+mod rng;
+
+pub use disk::{Fault, SimDisk};
+pub use rng::Rng;
