@@ -4,6 +4,7 @@
 
 mod clock;
 mod error;
+mod format;
 mod model;
 mod options;
 #[cfg(feature = "testkit")]

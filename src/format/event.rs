@@ -1,0 +1,296 @@
+//! The record of one event inside a data frame. It can be checked and read alone.
+//!
+//! A writer encodes its records on its own thread; position and version, which only the commit knows, are sealed in
+//! afterwards, without reading the body again.
+
+use bytes::Bytes;
+
+use super::field::{i64_at, put, u16_at, u32_at, u64_at};
+use crate::model::{EventId, NewEvent, Position, RecordedEvent, Spans, StreamName, StreamVersion, Timestamp};
+
+/// Event record: a header of 48 bytes, then the parts, then zeros up to a multiple of 8.
+///
+/// | offset | size | field              | meaning                                                       |
+/// |-------:|-----:|--------------------|---------------------------------------------------------------|
+/// |      0 |    4 | `len`              | of the whole record                                           |
+/// |      4 |    4 | `crc`              | of the bytes from 24 to the end, then of those from 8 to 24   |
+/// |      8 |    8 | `position`         | place among all events                                        |
+/// |     16 |    8 | `version`          | place in the stream                                           |
+/// |     24 |    8 | `timestamp`        | when it occurred, nanoseconds since 1970                      |
+/// |     32 |    4 | `frame_back`       | how many bytes before the record its frame begins             |
+/// |     36 |    4 | `metadata_len`     | 0: no metadata                                                |
+/// |     40 |    2 | `labels_len`       |                                                               |
+/// |     42 |    1 | `flags`            | bits 0-2: count of padding zeros; bit 3: the id is a UUID     |
+/// |     43 |    1 | `stream_len`       |                                                               |
+/// |     44 |    1 | `type_len`         |                                                               |
+/// |     45 |    1 | `id_len`           |                                                               |
+/// |     46 |    1 | `source_len`       | 0: no source                                                  |
+/// |     47 |    1 | `content_type_len` | 0: the data is JSON                                           |
+/// |     48 |      | parts              | stream, type, id, source, content type, labels, metadata, data|
+pub(crate) const HEADER_LEN: usize = 48;
+
+/// The longest record. Options keep events below it; a length above it is damage.
+pub(crate) const RECORD_LEN_MAX: usize = 256 << 20;
+
+const PADDING: u8 = 0b0000_0111;
+const ID_IS_UUID: u8 = 0b0000_1000;
+
+/// Why bytes are not an event record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EventFault {
+    #[error("a record length of {len}, which cannot be")]
+    Length { len: u32 },
+    #[error("event checksum {found:#010x}, wanted {wanted:#010x}")]
+    Crc { wanted: u32, found: u32 },
+    #[error("the parts of the record do not fit its length")]
+    Parts,
+    #[error("a name or the metadata is not UTF-8")]
+    Utf8,
+}
+
+/// The checksum over everything but position and version, to be completed by [`seal`].
+pub(crate) type BodyCrc = crc32fast::Hasher;
+
+/// Appends the record of `event` to `out`, which holds its frame from the first byte on. Tells where the record begins
+/// and the checksum to seal it with.
+pub(crate) fn encode(
+    out: &mut Vec<u8>,
+    stream: &StreamName,
+    event: &NewEvent,
+    id: &EventId,
+    timestamp: Timestamp,
+) -> (usize, BodyCrc) {
+    let start = out.len();
+    let source = event.source.as_ref().map_or("", AsRef::as_ref);
+    let content_type = event.data.content_type().map_or("", AsRef::as_ref);
+    let (labels, metadata) = event
+        .metadata
+        .as_ref()
+        .map_or((&[][..], &[][..]), |metadata| (metadata.labels().as_bytes(), metadata.bytes().as_ref()));
+    let parts = [
+        stream.as_str().as_bytes(),
+        event.event_type.as_str().as_bytes(),
+        id.as_bytes(),
+        source.as_bytes(),
+        content_type.as_bytes(),
+        labels,
+        metadata,
+        event.data.bytes(),
+    ];
+    let len = HEADER_LEN + parts.iter().map(|part| part.len()).sum::<usize>();
+    let padding = len.next_multiple_of(8) - len;
+    let uuid = if id.as_uuid().is_some() { ID_IS_UUID } else { 0 };
+
+    let mut header = [0; HEADER_LEN];
+    put(&mut header, 0, ((len + padding) as u32).to_le_bytes());
+    put(&mut header, 24, timestamp.as_nanos().to_le_bytes());
+    put(&mut header, 32, (start as u32).to_le_bytes());
+    put(&mut header, 36, (metadata.len() as u32).to_le_bytes());
+    put(&mut header, 40, (labels.len() as u16).to_le_bytes());
+    header[42] = padding as u8 | uuid;
+    for (at, part) in (43..).zip(&parts[..5]) {
+        header[at] = part.len() as u8;
+    }
+
+    out.reserve(len + padding);
+    out.extend_from_slice(&header);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.resize(start + len + padding, 0);
+    let mut crc = BodyCrc::new();
+    crc.update(&out[start + 24..]);
+    (start, crc)
+}
+
+/// Completes the record at the start of `record` with its position and version; tells its checksum.
+pub(crate) fn seal(record: &mut [u8], mut crc: BodyCrc, position: Position, version: StreamVersion) -> u32 {
+    put(record, 8, position.get().to_le_bytes());
+    put(record, 16, version.get().to_le_bytes());
+    crc.update(&record[8..24]);
+    let crc = crc.finalize();
+    put(record, 4, crc.to_le_bytes());
+    crc
+}
+
+/// The record that begins at `at` of `body`, by its length alone.
+pub(crate) fn record_at(body: &[u8], at: usize) -> Result<&[u8], EventFault> {
+    let Some(header) = body.get(at..at + HEADER_LEN) else { return Err(EventFault::Length { len: 0 }) };
+    let len = check_len(u32_at(header, 0))?;
+    body.get(at..at + len).ok_or(EventFault::Length { len: len as u32 })
+}
+
+/// The length that a record's first bytes name, once it is one that can be.
+pub(crate) fn record_len(header: &[u8; HEADER_LEN]) -> Result<usize, EventFault> {
+    check_len(u32_at(header, 0))
+}
+
+fn check_len(len: u32) -> Result<usize, EventFault> {
+    let can_be = len.is_multiple_of(8) && (HEADER_LEN..=RECORD_LEN_MAX).contains(&(len as usize));
+    if can_be { Ok(len as usize) } else { Err(EventFault::Length { len }) }
+}
+
+/// The checksum that stands in a record.
+pub(crate) fn crc(record: &[u8]) -> u32 {
+    u32_at(record, 4)
+}
+
+/// The position that stands in a record.
+pub(crate) fn position(record: &[u8]) -> Position {
+    Position::new(u64_at(record, 8))
+}
+
+/// The version that stands in a record.
+pub(crate) fn version(record: &[u8]) -> StreamVersion {
+    StreamVersion::new(u64_at(record, 16))
+}
+
+/// How far before the record its frame begins.
+pub(crate) fn frame_back(record: &[u8]) -> u32 {
+    u32_at(record, 32)
+}
+
+/// The stream's name and the id's bytes, for the index; none when the record is too short for them.
+pub(crate) fn stream_and_id(record: &[u8]) -> Option<(&[u8], &[u8])> {
+    let stream_end = HEADER_LEN + usize::from(record[43]);
+    let id_start = stream_end + usize::from(record[44]);
+    let id_end = id_start + usize::from(record[45]);
+    Some((record.get(HEADER_LEN..stream_end)?, record.get(id_start..id_end)?))
+}
+
+/// Checks a whole record against its checksum.
+pub(crate) fn check(record: &[u8]) -> Result<(), EventFault> {
+    let mut crc = BodyCrc::new();
+    crc.update(&record[24..]);
+    crc.update(&record[8..24]);
+    let (found, wanted) = (crc.finalize(), u32_at(record, 4));
+    if found == wanted { Ok(()) } else { Err(EventFault::Crc { wanted, found }) }
+}
+
+/// Reads a whole record.
+pub(crate) fn decode(record: Bytes, recorded_at: Timestamp) -> Result<RecordedEvent, EventFault> {
+    let spans = spans(&record)?;
+    let text = |from: u32, to: u32| std::str::from_utf8(&record[from as usize..to as usize]);
+    // An id that is a UUID is not text; the parts on either side of it are checked in one go each.
+    let names = if spans.id_is_uuid {
+        check_ends(text(spans.stream, spans.id), &[spans.event_type - spans.stream])
+            && check_ends(text(spans.source, spans.labels), &[spans.content_type - spans.source])
+    } else {
+        let ends = [spans.event_type, spans.id, spans.source, spans.content_type];
+        check_ends(text(spans.stream, spans.labels), &ends.map(|end| end - spans.stream))
+    };
+    if !names || text(spans.metadata, spans.data).is_err() {
+        return Err(EventFault::Utf8);
+    }
+    Ok(RecordedEvent {
+        position: position(&record),
+        stream_version: version(&record),
+        timestamp: Timestamp::from_nanos(i64_at(&record, 24)),
+        recorded_at,
+        record_crc: crc(&record),
+        spans,
+        record,
+    })
+}
+
+/// Whether `text` is UTF-8 and may be cut at each of `ends`.
+fn check_ends(text: Result<&str, std::str::Utf8Error>, ends: &[u32]) -> bool {
+    text.is_ok_and(|text| ends.iter().all(|end| text.is_char_boundary(*end as usize)))
+}
+
+fn spans(record: &[u8]) -> Result<Spans, EventFault> {
+    let flags = record[42];
+    let mut at = HEADER_LEN as u32;
+    let mut part = |len: u32| {
+        let start = at;
+        at = at.checked_add(len).ok_or(EventFault::Parts)?;
+        Ok(start)
+    };
+    let spans = Spans {
+        stream: part(u32::from(record[43]))?,
+        event_type: part(u32::from(record[44]))?,
+        id: part(u32::from(record[45]))?,
+        source: part(u32::from(record[46]))?,
+        content_type: part(u32::from(record[47]))?,
+        labels: part(u32::from(u16_at(record, 40)))?,
+        metadata: part(u32_at(record, 36))?,
+        data: at,
+        end: record.len() as u32 - u32::from(flags & PADDING),
+        id_is_uuid: flags & ID_IS_UUID != 0,
+    };
+    let uuid_fits = !spans.id_is_uuid || record[45] == 16;
+    let named = record[43] > 0 && record[44] > 0 && record[45] > 0;
+    if spans.data <= spans.end && uuid_fits && named { Ok(spans) } else { Err(EventFault::Parts) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ContentType, Data, EventType, Metadata, Source};
+
+    fn event() -> NewEvent {
+        let data = Data::from_json_bytes(&b"{\"total\": 99.95}"[..]).expect("is JSON");
+        NewEvent::new(EventType::parse("order.created").expect("legal"), data)
+            .source(Source::parse("order-service").expect("legal"))
+            .metadata(Metadata::parse(r#"{"correlationId":"c-1","tags":["a:b"]}"#).expect("legal"))
+    }
+
+    fn sealed(event: &NewEvent, id: &str) -> Vec<u8> {
+        let stream = StreamName::parse("order-1").expect("legal");
+        let id = EventId::parse(id).expect("legal");
+        let mut out = Vec::new();
+        let (start, crc) = encode(&mut out, &stream, event, &id, Timestamp::from_nanos(5));
+        seal(&mut out[start..], crc, Position::new(42), StreamVersion::new(7));
+        out
+    }
+
+    #[test]
+    fn an_event_comes_back_as_it_was() {
+        for id in ["evt-1", "ffdf0100-fe83-5375-bf2d-5a90a4819869"] {
+            let record = sealed(&event(), id);
+            assert_eq!(record.len() % 8, 0);
+            check(&record).expect("the checksum fits");
+            let read = decode(record.into(), Timestamp::from_nanos(9)).expect("whole");
+            assert_eq!((read.position().get(), read.stream_version().get()), (42, 7));
+            assert_eq!((read.stream(), read.event_type()), ("order-1", "order.created"));
+            assert_eq!(read.id().to_string(), id);
+            assert_eq!(read.source(), Some("order-service"));
+            assert_eq!(read.metadata(), Some(r#"{"correlationId":"c-1","tags":["a:b"]}"#));
+            assert_eq!(read.data(), b"{\"total\": 99.95}");
+            assert_eq!(read.content_type(), None);
+            assert!(read.tags().eq(["a:b"]));
+            assert!(read.says_the_same_as(&event()));
+        }
+    }
+
+    #[test]
+    fn data_of_every_length_keeps_its_end() {
+        for len in 0..20 {
+            let content_type = ContentType::parse("application/octet-stream").expect("legal");
+            let data = Data::binary(content_type, vec![0; len]);
+            let event = NewEvent::new(EventType::parse("t").expect("legal"), data);
+            let read = decode(sealed(&event, "i").into(), Timestamp::default()).expect("whole");
+            assert_eq!(read.data().len(), len);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_other_position_is_noticed() {
+        let whole = sealed(&event(), "evt-1");
+        for bit in 32..whole.len() * 8 {
+            let mut broken = whole.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            assert!(check(&broken).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_decode_to_an_error_or_an_event_but_never_panic() {
+        let whole = sealed(&event(), "evt-1");
+        for bit in 0..whole.len() * 8 {
+            let mut broken = whole.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(read) = decode(broken.into(), Timestamp::default()) {
+                let _ = (read.stream().len(), read.source(), read.labels().count(), read.data().len());
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Bytes to values and back, for every file the store writes. Pure: no files, no time, no threads.
+//!
+//! `docs/format.md` says in prose what is said here in code; nothing outside this module knows an offset. All numbers
+//! are little-endian, all checksums CRC-32/ISO-HDLC.
+
+pub(crate) mod control;
+pub(crate) mod event;
+mod field;
+pub(crate) mod frame;
+pub(crate) mod index;
+pub(crate) mod segment;
+pub(crate) mod state;
+
+pub(crate) use frame::{FrameFault, FrameHeader, FrameKind};
+pub(crate) use segment::SegmentHeader;
+
+/// The version of the format that this code writes, and the highest it reads.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// The id of one store, made when the store is. Files of another store are never mixed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoreId(pub(crate) [u8; 16]);
+
+/// The number of a segment: 1, 2, 3 …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SegmentNumber(pub(crate) u64);
+
+impl SegmentNumber {
+    pub(crate) const FIRST: SegmentNumber = SegmentNumber(1);
+
+    pub(crate) fn next(self) -> SegmentNumber {
+        SegmentNumber(self.0 + 1)
+    }
+}
+
+impl std::fmt::Display for SegmentNumber {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// Why a header of a file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HeaderFault {
+    #[error("it does not begin with {wanted:?}")]
+    Magic { wanted: &'static str },
+    #[error("header checksum {found:#010x}, wanted {wanted:#010x}")]
+    Checksum { wanted: u32, found: u32 },
+    #[error("format version {found}, this version of annals reads up to {FORMAT_VERSION}")]
+    Version { found: u32 },
+    #[error("the incompatible features {found:#x}")]
+    Features { found: u32 },
+}
