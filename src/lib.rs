@@ -5,6 +5,7 @@
 mod clock;
 mod error;
 mod format;
+mod meta;
 mod model;
 mod options;
 #[cfg(feature = "testkit")]

@@ -1,0 +1,44 @@
+//! `meta` in memory: for a simulated disk, and for tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Meta, MetaError};
+
+/// A sorted map. It forgets everything when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryMeta(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl MemoryMeta {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
+        // Each call is one change of the map, so a panic elsewhere leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Meta for MemoryMeta {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MetaError> {
+        Ok(self.lock().get(key).cloned())
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError> {
+        self.lock().insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn delete(&self, key: &[u8]) -> Result<(), MetaError> {
+        self.lock().remove(key);
+        Ok(())
+    }
+
+    fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
+        let map = self.lock();
+        let from = map.range(prefix.to_owned()..).map(|(key, _)| key);
+        Ok(from.take_while(|key| key.starts_with(prefix)).cloned().collect())
+    }
+
+    fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError> {
+        self.lock().retain(|key, _| !key.starts_with(prefix));
+        Ok(())
+    }
+}
