@@ -5,6 +5,7 @@
 mod clock;
 mod error;
 mod format;
+mod log;
 mod meta;
 mod model;
 mod options;

@@ -1,0 +1,75 @@
+//! A segment made ahead of need: created, allocated, synced and named, without a single frame in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::segment::{Segment, segment_path};
+use super::writer::room_of;
+use crate::error::Error;
+use crate::format::control::OPEN_LEN;
+use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT};
+use crate::format::{SegmentHeader, SegmentNumber};
+use crate::vfs::{Disk, OpenMode};
+
+/// A segment without frames, ready to be written to.
+#[derive(Debug)]
+pub(crate) struct Blank {
+    segment: Arc<Segment>,
+}
+
+impl Blank {
+    /// Makes the file under a temporary name, and gives it its own once it is whole on stable storage. A file of that
+    /// number without frames is replaced.
+    pub(crate) fn create(disk: &dyn Disk, log_dir: &Path, header: SegmentHeader) -> Result<Blank, Error> {
+        let path = segment_path(log_dir, header.number);
+        let temporary = path.with_extension("seg.tmp");
+        let made = write_blank(disk, &temporary, &header).and_then(|file| {
+            disk.rename(&temporary, &path).map_err(|error| Error::io("rename", &temporary, error))?;
+            disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
+            Segment::new(header, path, file)
+        });
+        match made {
+            Ok(segment) => Ok(Blank { segment: Arc::new(segment) }),
+            Err(error) => {
+                // Space that a failed attempt reserved would keep the disk full; if this fails too, the next open
+                // removes the file.
+                let _ = disk.remove(&temporary);
+                if error.is_no_space() {
+                    Err(Error::NoSpace { reason: error.to_string() })
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    pub(crate) fn number(&self) -> SegmentNumber {
+        self.segment.number()
+    }
+
+    /// How long a frame may be that is to be the first after OPEN, SEAL and CLOSE having their place too.
+    pub(crate) fn room(&self) -> u64 {
+        room_of(self.segment.header.capacity, FRAMES_AT + OPEN_LEN as u64)
+    }
+
+    pub(crate) fn into_segment(self) -> Arc<Segment> {
+        self.segment
+    }
+}
+
+fn write_blank(
+    disk: &dyn Disk,
+    path: &Path,
+    header: &SegmentHeader,
+) -> Result<Arc<dyn crate::vfs::DiskFile>, Error> {
+    if disk.exists(path).map_err(|error| Error::io("look for", path, error))? {
+        disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
+    }
+    let file = disk.open(path, OpenMode::CreateNew).map_err(|error| Error::io("create", path, error))?;
+    file.allocate(header.capacity).map_err(|error| Error::io("allocate", path, error))?;
+    for offset in [0, HEADER_COPY_AT] {
+        file.write_all_at(&header.encode(), offset).map_err(|error| Error::io("write", path, error))?;
+    }
+    file.sync_data().map_err(|error| Error::io("sync", path, error))?;
+    Ok(file)
+}

@@ -1,0 +1,26 @@
+//! The log: numbered segment files, written at one end, synced, sealed, and found again after a crash.
+//!
+//! The log knows frames and positions. Which stream an event belongs to is the `index`'s business, and when to sync
+//! is the `commit`'s.
+
+mod blank;
+mod lock;
+mod recovery;
+mod scan;
+mod segment;
+mod state;
+mod writer;
+
+pub(crate) use blank::Blank;
+pub use recovery::TornTail;
+pub(crate) use recovery::{FoundSegment, Recovered, Search, recover};
+pub(crate) use scan::{Frame, Scanned, scan};
+pub(crate) use segment::{Segment, segment_number, segment_path};
+pub(crate) use writer::{LogWriter, Roll};
+
+use std::path::{Path, PathBuf};
+
+/// The directory of the segments.
+pub(crate) fn log_dir(dir: &Path) -> PathBuf {
+    dir.join("log")
+}

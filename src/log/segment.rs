@@ -1,0 +1,165 @@
+//! One segment file, readable: its constants, its map, its frames by offset.
+//!
+//! Invariant: bytes below the committed offset never change, so readers take no lock.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::scan::Frame;
+use crate::error::{Error, OpenError};
+use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN};
+use crate::format::{FrameFault, FrameHeader, HeaderFault, SegmentHeader, SegmentNumber, frame};
+use crate::vfs::{Disk, DiskFile, Map, OpenMode};
+
+/// A segment that can be read.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn DiskFile>,
+    map: Map,
+}
+
+/// Where a segment lies.
+pub(crate) fn segment_path(log_dir: &Path, number: SegmentNumber) -> PathBuf {
+    log_dir.join(format!("{number:010}.seg"))
+}
+
+/// The number that a file name stands for, if it is a segment's.
+pub(crate) fn segment_number(name: &str) -> Option<SegmentNumber> {
+    let digits = name.strip_suffix(".seg")?;
+    let number = digits.parse().ok().filter(|number| *number > 0)?;
+    (format!("{number:010}") == digits).then_some(SegmentNumber(number))
+}
+
+impl Segment {
+    /// Takes a file whose header is known.
+    pub(crate) fn new(
+        header: SegmentHeader,
+        path: PathBuf,
+        file: Arc<dyn DiskFile>,
+    ) -> Result<Segment, Error> {
+        let map = file.map(header.capacity).map_err(|error| Error::io("map", &path, error))?;
+        Ok(Segment { header, path, file, map })
+    }
+
+    /// Opens a segment file and checks its header.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        log_dir: &Path,
+        number: SegmentNumber,
+        mode: OpenMode,
+    ) -> Result<Segment, OpenError> {
+        let path = segment_path(log_dir, number);
+        let file = disk.open(&path, mode).map_err(|error| Error::io("open", &path, error))?;
+        let header = read_header(&path, file.as_ref())?;
+        if header.number != number {
+            let what = format!("it is segment {}, wanted segment {number}", header.number);
+            return Err(Error::damaged(&path, 0, what).into());
+        }
+        let len = file.len().map_err(|error| Error::io("measure", &path, error))?;
+        if len < header.capacity {
+            let what = format!("the file has {len} bytes, wanted {}", header.capacity);
+            return Err(Error::damaged(&path, len, what).into());
+        }
+        Ok(Segment::new(header, path, file)?)
+    }
+
+    pub(crate) fn number(&self) -> SegmentNumber {
+        self.header.number
+    }
+
+    /// Bytes of the file, as they are.
+    #[inline]
+    pub(crate) fn slice(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
+        self.map.slice(offset, len).map_err(|error| Error::io("read", &self.path, error))
+    }
+
+    /// Bytes of the file, copied.
+    #[inline]
+    pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.map.read(buffer, offset).map_err(|error| Error::io("read", &self.path, error))
+    }
+
+    /// The header of the frame at `offset`, checked, with its checksum; the inner error says why there is none.
+    pub(crate) fn frame_header(&self, offset: u64) -> Result<Result<(FrameHeader, u32), FrameFault>, Error> {
+        if offset + (frame::HEADER_LEN as u64) > self.header.capacity {
+            return Ok(Err(FrameFault::Zero));
+        }
+        let mut header = [0; frame::HEADER_LEN];
+        self.read(&mut header, offset)?;
+        Ok(FrameHeader::decode(&header, self.header.salt, offset))
+    }
+
+    /// The whole frame at `offset`, checked to its last byte; the inner error says why there is none.
+    pub(crate) fn frame(&self, offset: u64) -> Result<Result<Frame, FrameFault>, Error> {
+        let (header, header_crc) = match self.frame_header(offset)? {
+            Ok(found) => found,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        if offset + u64::from(header.len) > self.header.capacity {
+            return Ok(Err(FrameFault::Beyond));
+        }
+        let bytes = self.slice(offset, header.len as usize)?;
+        Ok(frame::check_frame(&bytes, &header, header_crc).map(|()| Frame {
+            offset,
+            header,
+            header_crc,
+            bytes,
+        }))
+    }
+
+    /// The damage that a fault at `offset` means.
+    pub(crate) fn damaged(&self, offset: u64, what: impl ToString) -> Error {
+        Error::damaged(&self.path, offset, what.to_string())
+    }
+
+    /// Where the last byte that is not zero ends, at or after `from`; none when there are only zeros.
+    pub(crate) fn end_of_bytes(&self, from: u64) -> Result<Option<u64>, Error> {
+        const STEP: usize = 1 << 16;
+        // Comparing blocks is many times faster than looking at each byte, and most of a young segment is zeros.
+        let zeros = [0; STEP];
+        let mut end = self.header.capacity;
+        while end > from {
+            let start = end.saturating_sub(STEP as u64).max(from);
+            let bytes = self.slice(start, (end - start) as usize)?;
+            if bytes[..] != zeros[..bytes.len()] {
+                let last = bytes.iter().rposition(|byte| *byte != 0).expect("the block is not all zeros");
+                return Ok(Some(start + last as u64 + 1));
+            }
+            end = start;
+        }
+        Ok(None)
+    }
+}
+
+/// Reads the header from whichever of its two places is whole.
+fn read_header(path: &Path, file: &dyn DiskFile) -> Result<SegmentHeader, OpenError> {
+    let mut first_fault = None;
+    for offset in [0, HEADER_COPY_AT] {
+        let mut bytes = [0; HEADER_LEN];
+        match file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Err(Error::damaged(path, offset, "the file ends within its header").into());
+            }
+            Err(error) => return Err(Error::io("read", path, error).into()),
+        }
+        match SegmentHeader::decode(&bytes) {
+            Ok(header) if header.capacity >= FRAMES_AT => return Ok(header),
+            Ok(_) => first_fault = first_fault.or(Some(HeaderFault::Magic { wanted: "ANNALSEG" })),
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
+        }
+    }
+    match first_fault {
+        Some(fault @ (HeaderFault::Version { .. } | HeaderFault::Features { .. })) => {
+            Err(OpenError::Version { path: path.to_owned(), found: fault.to_string() })
+        }
+        fault => {
+            let what = fault.map_or_else(String::new, |fault| fault.to_string());
+            Err(Error::damaged(path, 0, format!("neither copy of the header is whole: {what}")).into())
+        }
+    }
+}

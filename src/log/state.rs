@@ -1,0 +1,56 @@
+//! STATE: the durable position, written after each sync, for advice only.
+//!
+//! It is synced only at a clean close. What it says is true whenever it can be read; what it does not say proves nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::format::state::{SLOT_LEN, SLOT_STRIDE, State};
+use crate::vfs::{Disk, DiskFile, OpenMode};
+
+/// The open file.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+}
+
+/// Where STATE lies.
+pub(crate) fn state_path(dir: &Path) -> PathBuf {
+    dir.join("STATE")
+}
+
+/// What the newer of the slots says; none when there is no file, or no whole slot.
+pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<State>, Error> {
+    let path = state_path(dir);
+    let file = match disk.open(&path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", &path, error)),
+    };
+    let slot = |offset| {
+        let mut bytes = [0; SLOT_LEN];
+        file.read_exact_at(&mut bytes, offset).ok().and_then(|()| State::decode(&bytes))
+    };
+    Ok([0, SLOT_STRIDE].into_iter().filter_map(slot).max_by_key(|state| state.sequence))
+}
+
+impl StateFile {
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<StateFile, Error> {
+        let path = state_path(dir);
+        let file = disk.open(&path, OpenMode::Create).map_err(|error| Error::io("open", &path, error))?;
+        file.allocate(SLOT_STRIDE + SLOT_LEN as u64).map_err(|error| Error::io("allocate", &path, error))?;
+        Ok(StateFile { file, path })
+    }
+
+    /// Writes the slot that `state`'s sequence number falls on.
+    pub(crate) fn write(&self, state: &State) -> Result<(), Error> {
+        let offset = (state.sequence % 2) * SLOT_STRIDE;
+        self.file.write_all_at(&state.encode(), offset).map_err(|error| Error::io("write", &self.path, error))
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(|error| Error::io("sync", &self.path, error))
+    }
+}
