@@ -5,6 +5,7 @@
 mod clock;
 mod error;
 mod format;
+mod index;
 mod log;
 mod meta;
 mod model;

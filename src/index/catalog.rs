@@ -1,0 +1,85 @@
+//! All parts of the store, oldest first. Readers take the list as it is; the writer replaces it when a segment is added.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::memory::Previous;
+use super::part::{Part, StreamHere, newest_before};
+use crate::error::Error;
+use crate::model::{Position, StreamVersion};
+
+/// Where a stream stands, and in which segment its newest event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) version: StreamVersion,
+    pub(crate) segment: u64,
+}
+
+/// The list of parts that readers share with the writer.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog(ArcSwap<Vec<Arc<Part>>>);
+
+impl Catalog {
+    pub(crate) fn new(parts: Vec<Arc<Part>>) -> Catalog {
+        Catalog(ArcSwap::from_pointee(parts))
+    }
+
+    /// The parts as they are.
+    pub(crate) fn parts(&self) -> Arc<Vec<Arc<Part>>> {
+        self.0.load_full()
+    }
+
+    /// Adds the newest part. Only the one writer calls this.
+    pub(crate) fn push(&self, part: Arc<Part>) {
+        let mut parts = self.parts().as_ref().clone();
+        parts.push(part);
+        self.0.store(Arc::new(parts));
+    }
+}
+
+/// The part that holds a position, which lies in one of them.
+pub(crate) fn part_of(parts: &[Arc<Part>], position: Position) -> Option<&Arc<Part>> {
+    let after = parts.partition_point(|part| part.first <= position);
+    parts.get(after.checked_sub(1)?)
+}
+
+/// Where a stream stands: looked up in the newest part first.
+pub(crate) fn head(parts: &[Arc<Part>], hash: u128) -> Result<Option<Head>, Error> {
+    let newest = newest_before(parts, u64::MAX, hash)?;
+    Ok(newest.map(|(part, here)| Head { version: here.last(), segment: part.number() }))
+}
+
+/// The newest part that holds a stream, as far as readers may see, and what it holds of it.
+pub(crate) fn newest(
+    parts: &[Arc<Part>],
+    hash: u128,
+    visible: Position,
+) -> Result<Option<(Arc<Part>, StreamHere)>, Error> {
+    for part in parts.iter().rev() {
+        if let Some(here) = part.stream(parts, hash, visible)? {
+            return Ok(Some((part.clone(), here)));
+        }
+    }
+    Ok(None)
+}
+
+/// The part before `part` that holds the stream, by the link in `here`.
+pub(crate) fn before(
+    parts: &[Arc<Part>],
+    part: &Part,
+    here: &StreamHere,
+    hash: u128,
+) -> Result<Option<(Arc<Part>, StreamHere)>, Error> {
+    if here.first == StreamVersion::new(1) {
+        return Ok(None);
+    }
+    let all = Position::new(u64::MAX - 1);
+    if let Previous::Segment(number) = here.previous
+        && let Ok(at) = parts.binary_search_by_key(&number, |part| part.number())
+        && let Some(found) = parts[at].stream(parts, hash, all)?
+    {
+        return Ok(Some((parts[at].clone(), found)));
+    }
+    Ok(newest_before(parts, part.number(), hash)?.map(|(part, here)| (part.clone(), here)))
+}

@@ -1,0 +1,15 @@
+//! Where events lie: by position, by stream and version, by id. The active segment's index is in memory, a sealed
+//! segment's in a mapped file beside it; all of it can be built again from the log.
+
+mod build;
+pub(crate) mod catalog;
+mod file;
+mod memory;
+mod part;
+mod term;
+
+pub(crate) use build::add_frame;
+pub(crate) use catalog::{Catalog, Head};
+pub(crate) use memory::{MemoryIndex, NewEntry, Previous};
+pub(crate) use part::{Indexing, Part, Sealed, StreamHere};
+pub(crate) use term::TermHasher;
