@@ -3,6 +3,7 @@
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
 mod clock;
+mod commit;
 mod error;
 mod format;
 mod index;

@@ -1,0 +1,321 @@
+//! The committer: takes appends from any number of callers and commits them group by group, one leader at a time.
+//!
+//! A blocking caller that finds no leader leads the group itself; otherwise the committer's own thread does. While one
+//! group syncs, the next forms in the queue.
+//!
+//! Invariant: whoever is in the queue gets an outcome, also when the log fails or a leader panics.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::background::{Background, NextSegment};
+use super::group::Group;
+use super::prepared::{Prepared, Warmed};
+use super::ticket::{Outcome, Slot, Ticket};
+use super::visible::Visible;
+use crate::clock::Clock;
+use crate::error::{AppendError, Error, OpenError};
+use crate::index::{Catalog, Indexing, MemoryIndex, Part, catalog};
+use crate::log::{LogWriter, Roll};
+use crate::model::Append;
+use crate::options::Limits;
+
+/// The write path of an open store.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What callers, the leader and the threads share.
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    /// There is work without a leader, or the store closes.
+    work: Condvar,
+    /// The queue has got shorter.
+    room: Condvar,
+    end: Mutex<Option<End>>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) visible: Arc<Visible>,
+    pub(super) indexing: Arc<Indexing>,
+    pub(super) roll: Roll,
+    pub(super) next_segment: Arc<NextSegment>,
+    background: Background,
+    /// Builds the indexes that were missing when the store was opened; slow, so it must not delay new ones.
+    rebuild: Background,
+    ahead: bool,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    failed: Mutex<Option<String>>,
+    no_space: Mutex<Option<String>>,
+}
+
+/// The end of the log, with the index that grows with it. Only the leader touches it.
+pub(super) struct End {
+    pub(super) writer: LogWriter,
+    pub(super) memory: Arc<MemoryIndex>,
+    pub(super) part: Arc<Part>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Pending>,
+    bytes: u64,
+    leading: bool,
+    closed: bool,
+}
+
+/// An append in the queue or in a group. Dropped without an outcome, it gets the one that says so.
+pub(super) struct Pending {
+    pub(super) prepared: Prepared,
+    pub(super) slot: Arc<Slot>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.slot.is_done() {
+            let reason = "the append was under way when the log failed".to_owned();
+            self.slot.complete(Err(Error::Failed { reason }.into()));
+        }
+    }
+}
+
+/// What a committer is made of.
+pub(crate) struct Parts {
+    pub(crate) writer: LogWriter,
+    pub(crate) memory: Arc<MemoryIndex>,
+    pub(crate) part: Arc<Part>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) visible: Arc<Visible>,
+    pub(crate) indexing: Arc<Indexing>,
+    pub(crate) roll: Roll,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) background: bool,
+}
+
+impl Committer {
+    pub(crate) fn start(parts: Parts) -> Result<Committer, OpenError> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            end: Mutex::new(Some(End { writer: parts.writer, memory: parts.memory, part: parts.part })),
+            catalog: parts.catalog,
+            visible: parts.visible,
+            indexing: parts.indexing,
+            roll: parts.roll,
+            next_segment: Arc::new(NextSegment::new()),
+            background: Background::start("annals-background", parts.background),
+            rebuild: Background::start("annals-rebuild", parts.background),
+            ahead: parts.background,
+            limits: parts.limits,
+            clock: parts.clock,
+            failed: Mutex::default(),
+            no_space: Mutex::default(),
+        });
+        let run = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("annals-commit".to_owned())
+            .spawn(move || run.lead_for_futures())
+            .map_err(|error| Error::io("start the commit thread of", PathBuf::from("annals"), error))?;
+        Ok(Committer { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Commits an append and waits for its outcome; the caller's thread may do the work itself.
+    pub(crate) fn append(&self, append: Append) -> Outcome {
+        let (slot, leads) = self.shared.enqueue(append, true)?;
+        if leads {
+            self.shared.lead(&slot);
+        }
+        Ticket::new(slot).wait()
+    }
+
+    /// Hands an append over.
+    pub(crate) fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
+        self.shared.enqueue(append, false).map(|(slot, _)| Ticket::new(slot))
+    }
+
+    /// Why appends are refused, if they are.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let failed = lock(&self.shared.failed).clone();
+        failed.or_else(|| lock(&self.shared.no_space).clone())
+    }
+
+    /// Opens the index of every sealed part, newest first, and builds those that are missing, off the commit path.
+    /// Without a thread for it, each is built when it is first asked for.
+    pub(crate) fn rebuild_indexes(&self) {
+        let shared = self.shared.clone();
+        if !self.shared.ahead {
+            return;
+        }
+        self.shared.rebuild.run(move || {
+            let parts = shared.catalog.parts();
+            for part in parts.iter().rev().filter(|part| part.seal_place().is_some()) {
+                if lock(&shared.queue).closed {
+                    return;
+                }
+                // If it fails, whoever asks the index is told why.
+                let _ = part.move_index_to_disk(&parts);
+            }
+        });
+    }
+
+    /// Finishes the queue, marks the log as closed, and lets go of it. A second call has nothing left to do.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        lock(&self.shared.queue).closed = true;
+        self.shared.work.notify_all();
+        self.shared.room.notify_all();
+        if let Some(thread) = lock(&self.thread).take() {
+            // A panic of the thread has been reported by the panic hook, and its appends have their outcomes.
+            let _ = thread.join();
+        }
+        self.shared.background.stop();
+        self.shared.rebuild.stop();
+        let Some(mut end) = lock(&self.shared.end).take() else { return Ok(()) };
+        let closed = match self.shared.failure() {
+            None => end.writer.close(),
+            // What a failed log holds beyond the durable position is unknown: the next open finds out.
+            Some(_) => Ok(()),
+        };
+        self.shared.visible.close();
+        closed
+    }
+}
+
+impl Shared {
+    fn failure(&self) -> Option<Error> {
+        lock(&self.failed).clone().map(|reason| Error::Failed { reason })
+    }
+
+    pub(super) fn note_no_space(&self, error: Option<&Error>) {
+        *lock(&self.no_space) = error.map(ToString::to_string);
+    }
+
+    pub(super) fn move_index_to_disk(&self, part: Arc<Part>) {
+        let catalog = self.catalog.clone();
+        self.background.run(move || {
+            // If it fails, the index stays in memory, and the next open builds it.
+            let _ = part.move_index_to_disk(&catalog.parts());
+        });
+    }
+
+    /// Prepares an append and queues it; tells whether the caller is to lead.
+    fn enqueue(&self, append: Append, may_lead: bool) -> Result<(Arc<Slot>, bool), AppendError> {
+        if let Some(failure) = self.failure() {
+            return Err(failure.into());
+        }
+        let mut prepared = Prepared::new(append, &self.limits, &self.indexing.hasher, self.clock.now())?;
+        self.warm(&mut prepared)?;
+        let slot = Arc::new(Slot::default());
+        let bytes = prepared.bytes();
+        let pending = Pending { prepared, slot: slot.clone() };
+        let mut queue = lock(&self.queue);
+        while !queue.closed && queue.bytes > 0 && queue.bytes + bytes > self.limits.queue_bytes_max {
+            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if queue.closed {
+            return Err(Error::Closed.into());
+        }
+        queue.bytes += bytes;
+        queue.waiting.push(pending);
+        let leads = may_lead && !queue.leading;
+        if leads {
+            queue.leading = true;
+        } else if !queue.leading {
+            self.work.notify_one();
+        }
+        Ok((slot, leads))
+    }
+
+    /// Looks up the append's streams in the sealed segments, on the caller's thread. The active segment is looked at
+    /// when the append is admitted.
+    fn warm(&self, prepared: &mut Prepared) -> Result<(), Error> {
+        let parts = self.catalog.parts();
+        let Some((active, sealed)) = parts.split_last() else { return Ok(()) };
+        for stream in &mut prepared.streams {
+            let here = active.stream(&parts, stream.hash, crate::model::Position::new(u64::MAX - 1))?;
+            let head = if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };
+            stream.warmed = Warmed { head, through: active.number() - 1 };
+        }
+        Ok(())
+    }
+
+    /// Leads until the caller's own append has its outcome; then hands over, if there is more to do.
+    fn lead(&self, own: &Slot) {
+        let leading = Leading(self);
+        while let Some(batch) = self.take_batch() {
+            self.commit(batch);
+            if own.is_done() {
+                break;
+            }
+        }
+        drop(leading);
+    }
+
+    /// The committer's own thread: leads for futures, and takes over from callers who are done.
+    fn lead_for_futures(&self) {
+        loop {
+            let mut queue = lock(&self.queue);
+            while queue.leading || (queue.waiting.is_empty() && !queue.closed) {
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            if queue.waiting.is_empty() {
+                return;
+            }
+            queue.leading = true;
+            drop(queue);
+            let leading = Leading(self);
+            while let Some(batch) = self.take_batch() {
+                self.commit(batch);
+            }
+            drop(leading);
+        }
+    }
+
+    fn take_batch(&self) -> Option<Vec<Pending>> {
+        let mut queue = lock(&self.queue);
+        let batch = std::mem::take(&mut queue.waiting);
+        queue.bytes = 0;
+        self.room.notify_all();
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Commits a batch as one group, or fails it if the log has failed.
+    fn commit(&self, batch: Vec<Pending>) {
+        let mut end = lock(&self.end);
+        let Some(end) = end.as_mut() else { return };
+        if self.failure().is_some() {
+            return;
+        }
+        if let Err(error) = Group::new(self, end, self.clock.now()).commit(batch) {
+            *lock(&self.failed) = Some(error.to_string());
+        }
+        if self.ahead && end.writer.is_half_full() && self.next_segment.wants_making() {
+            let (next, roll) = (self.next_segment.clone(), self.roll.clone());
+            let number = end.writer.segment().number().next();
+            self.background.run(move || next.make(&roll, number));
+        }
+    }
+}
+
+/// Leadership, given up also by a panic, after which the log counts as failed.
+struct Leading<'a>(&'a Shared);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *lock(&self.0.failed) = Some("a commit panicked".to_owned());
+        }
+        let mut queue = lock(&self.0.queue);
+        queue.leading = false;
+        if !queue.waiting.is_empty() || queue.closed {
+            self.0.work.notify_one();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while leading is noted as a failure of the log; nothing else is done under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,227 @@
+//! A group: appends that share one write and one sync. Each is admitted on its own; one's refusal never touches another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::admission::admit;
+use super::committer::{End, Pending, Shared};
+use crate::error::Error;
+use crate::index::{Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
+use crate::model::{AppendedEvent, Durability, Position, Receipt, StreamReceipt, StreamVersion, Timestamp};
+
+/// A group under way.
+pub(super) struct Group<'a> {
+    shared: &'a Shared,
+    end: &'a mut End,
+    now: Timestamp,
+    parts: Arc<Vec<Arc<Part>>>,
+    /// Where streams stand after what this group has admitted so far.
+    heads: HashMap<u128, Head>,
+    admitted: Vec<Admitted>,
+    /// Refused appends with the reason, which is told only when the state it rests on is durable.
+    refused: Vec<(Pending, crate::error::AppendError)>,
+}
+
+/// An append that has its place in the log.
+struct Admitted {
+    pending: Pending,
+    offset: u64,
+    first: Position,
+    time: Timestamp,
+    /// Where each of its streams stood before.
+    heads: Vec<Option<Head>>,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(shared: &'a Shared, end: &'a mut End, now: Timestamp) -> Group<'a> {
+        let parts = shared.catalog.parts();
+        // Commit times never decrease, whatever the clock does.
+        let now = now.max(end.writer.last_time());
+        Group { shared, end, now, parts, heads: HashMap::new(), admitted: Vec::new(), refused: Vec::new() }
+    }
+
+    /// Commits `batch`, in order. An error means that the log failed: whatever has no outcome yet gets that one.
+    pub(super) fn commit(mut self, batch: Vec<Pending>) -> Result<(), Error> {
+        for pending in batch {
+            self.take(pending)?;
+        }
+        self.flush()?;
+        for (pending, error) in self.refused {
+            pending.slot.complete(Err(error));
+        }
+        Ok(())
+    }
+
+    /// Admits one append and gives it its place, or notes why not.
+    fn take(&mut self, mut pending: Pending) -> Result<(), Error> {
+        let heads = match self.heads_of(&pending) {
+            Ok(heads) => heads,
+            Err(error) => {
+                pending.slot.complete(Err(error.into()));
+                return Ok(());
+            }
+        };
+        let version = |head: &Option<Head>| head.map_or(StreamVersion::START, |head| head.version);
+        let streams = &pending.prepared.streams;
+        let stands =
+            streams.iter().zip(&heads).map(|(stream, head)| (&stream.name, stream.expected, version(head)));
+        if let Err(refusal) = admit(stands) {
+            self.refused.push((pending, refusal));
+            return Ok(());
+        }
+        let len = pending.prepared.frame.len();
+        if self.end.writer.needs_roll(len) {
+            self.flush()?;
+            match self.roll(len as u64) {
+                Err(error @ Error::NoSpace { .. }) => {
+                    self.shared.note_no_space(Some(&error));
+                    pending.slot.complete(Err(error.into()));
+                    return Ok(());
+                }
+                rolled => rolled?,
+            }
+        }
+        let first = self.end.writer.next();
+        let body_crc = seal_records(&mut pending, first, heads.iter().map(version).collect());
+        let count = pending.prepared.records.len() as u32;
+        let offset = self.end.writer.stage(&mut pending.prepared.frame, count, body_crc, self.now);
+        let segment = self.end.writer.segment().number().0;
+        for (stream, head) in pending.prepared.streams.iter().zip(&heads) {
+            let version = version(head).advanced(stream.events);
+            self.heads.insert(stream.hash, Head { version, segment });
+        }
+        self.admitted.push(Admitted { pending, offset, first, time: self.now, heads });
+        Ok(())
+    }
+
+    /// Where each stream of an append stands, the appends admitted before it included.
+    fn heads_of(&self, pending: &Pending) -> Result<Vec<Option<Head>>, Error> {
+        let head_of = |stream: &super::prepared::Stream| {
+            if let Some(head) = self.heads.get(&stream.hash) {
+                return Ok(Some(*head));
+            }
+            // Segments that came after the caller looked; their indexes are in memory, or just written.
+            let all = Position::new(u64::MAX - 1);
+            for part in self.parts.iter().rev().take_while(|part| part.number() > stream.warmed.through) {
+                if let Some(here) = part.stream(&self.parts, stream.hash, all)? {
+                    return Ok(Some(Head { version: here.last(), segment: part.number() }));
+                }
+            }
+            Ok(stream.warmed.head)
+        };
+        pending.prepared.streams.iter().map(head_of).collect()
+    }
+
+    /// Makes what is staged durable, then visible, then acknowledges it.
+    fn flush(&mut self) -> Result<(), Error> {
+        if self.admitted.is_empty() {
+            return Ok(());
+        }
+        self.end.writer.flush()?;
+        for admitted in &self.admitted {
+            admitted.index(&self.end.memory);
+        }
+        let last = self.end.writer.next().previous();
+        assert_eq!(
+            self.end.memory.events(),
+            last.next().since(self.end.part.first) as u32,
+            "positions have no holes"
+        );
+        self.shared.visible.publish(last);
+        let noted = self.end.writer.note_durable();
+        for admitted in self.admitted.drain(..) {
+            let receipt = admitted.receipt();
+            admitted.pending.slot.complete(Ok(receipt));
+        }
+        noted
+    }
+
+    /// Goes on in the next segment.
+    fn roll(&mut self, frame_len: u64) -> Result<(), Error> {
+        let shared = self.shared;
+        let number = self.end.writer.segment().number().next();
+        let blank = shared.next_segment.take(&shared.roll, number, frame_len)?;
+        let (at, crc) = self.end.writer.roll(blank)?;
+        shared.note_no_space(None);
+
+        let next = self.end.writer.next();
+        self.end.part.seal(Sealed { at, crc, next });
+        let sealed = self.end.part.clone();
+        let segment = self.end.writer.segment().clone();
+        let memory = Arc::new(MemoryIndex::new(segment.header.capacity));
+        let part = Arc::new(Part::active(segment, next, memory.clone(), shared.indexing.clone()));
+        self.end.memory = memory;
+        self.end.part = part.clone();
+        shared.catalog.push(part);
+        self.parts = shared.catalog.parts();
+        shared.move_index_to_disk(sealed);
+        Ok(())
+    }
+}
+
+/// Completes the records with their positions and versions; tells the checksum of the frame's body.
+fn seal_records(pending: &mut Pending, first: Position, mut versions: Vec<StreamVersion>) -> u32 {
+    let prepared = &mut pending.prepared;
+    let mut body_crc = crc32fast::Hasher::new();
+    let mut position = first;
+    for record in &prepared.records {
+        let version = &mut versions[record.stream];
+        *version = version.next();
+        let bytes = &mut prepared.frame[record.start..record.start + record.len as usize];
+        let crc = crate::format::event::seal(bytes, record.crc.clone(), position, *version);
+        body_crc.update(&crc.to_le_bytes());
+        position = position.next();
+    }
+    body_crc.finalize()
+}
+
+impl Admitted {
+    /// Each record with its position and version.
+    fn records(&self) -> impl Iterator<Item = (&super::prepared::Record, Position, StreamVersion)> {
+        let mut versions: Vec<_> =
+            self.heads.iter().map(|head| head.map_or(StreamVersion::START, |head| head.version)).collect();
+        let positions = (0..).map(|n| self.first.advanced(n));
+        self.pending.prepared.records.iter().zip(positions).map(move |(record, position)| {
+            let version = &mut versions[record.stream];
+            *version = version.next();
+            (record, position, *version)
+        })
+    }
+
+    fn index(&self, memory: &MemoryIndex) {
+        for (record, _, version) in self.records() {
+            let previous =
+                self.heads[record.stream].map_or(Previous::None, |head| Previous::Segment(head.segment));
+            memory.insert(NewEntry {
+                offset: self.offset as u32 + record.start as u32,
+                stream: self.pending.prepared.streams[record.stream].hash,
+                version,
+                id: record.id_hash,
+                bytes: record.len,
+                previous,
+            });
+        }
+    }
+
+    fn receipt(&self) -> Receipt {
+        let mut streams: Vec<StreamReceipt> = self
+            .pending
+            .prepared
+            .streams
+            .iter()
+            .map(|stream| StreamReceipt {
+                stream: stream.name.clone(),
+                version: StreamVersion::START,
+                events: Vec::with_capacity(stream.events as usize),
+            })
+            .collect();
+        let mut last = self.first;
+        for (record, position, stream_version) in self.records() {
+            let stream = &mut streams[record.stream];
+            stream.version = stream_version;
+            stream.events.push(AppendedEvent { id: record.id.clone(), stream_version, position });
+            last = position;
+        }
+        Receipt { position: last, recorded_at: self.time, durability: Durability::Sync, streams }
+    }
+}

@@ -1,0 +1,14 @@
+//! The write path: an append is prepared by its caller, queued, admitted, written with its neighbours, synced once,
+//! indexed, made visible, and only then acknowledged.
+
+mod admission;
+mod background;
+mod committer;
+mod group;
+mod prepared;
+mod ticket;
+mod visible;
+
+pub(crate) use committer::{Committer, Parts as CommitterParts};
+pub use ticket::Ticket;
+pub(crate) use visible::{Visible, Waiter};

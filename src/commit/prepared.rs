@@ -1,0 +1,147 @@
+//! An append made ready by its caller: checked, encoded, hashed, and looked up, so that the commit has little to do.
+
+use std::collections::HashSet;
+
+use crate::error::AppendError;
+use crate::format::event::{self, BodyCrc};
+use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
+use crate::index::{Head, TermHasher};
+use crate::model::{Append, EventId, ExpectedVersion, StreamName, Timestamp};
+use crate::options::Limits;
+
+/// An append, ready to be admitted.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Room for the frame's header, the records, room for its trailer.
+    pub(super) frame: Vec<u8>,
+    pub(super) records: Vec<Record>,
+    pub(super) streams: Vec<Stream>,
+}
+
+/// One record in the frame, still without position and version.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) start: usize,
+    pub(super) len: u32,
+    pub(super) crc: BodyCrc,
+    pub(super) stream: usize,
+    pub(super) id: EventId,
+    pub(super) id_hash: u64,
+}
+
+/// One stream that the append writes to.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) name: StreamName,
+    pub(super) hash: u128,
+    pub(super) expected: ExpectedVersion,
+    pub(super) events: u64,
+    pub(super) warmed: Warmed,
+}
+
+/// What the caller has looked up about a stream: its head in the segments up to `through`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Warmed {
+    pub(super) head: Option<Head>,
+    pub(super) through: u64,
+}
+
+impl Prepared {
+    /// Checks `append` against the limits and encodes it.
+    pub(crate) fn new(
+        append: Append,
+        limits: &Limits,
+        hasher: &TermHasher,
+        now: Timestamp,
+    ) -> Result<Prepared, AppendError> {
+        check(&append, limits)?;
+        let streams = append.streams.into_iter().map(|(name, expected)| Stream {
+            hash: hasher.stream(name.as_str().as_bytes()),
+            name,
+            expected,
+            events: 0,
+            warmed: Warmed { head: None, through: 0 },
+        });
+        let mut prepared = Prepared {
+            frame: vec![0; HEADER_LEN],
+            records: Vec::with_capacity(append.events.len()),
+            streams: streams.collect(),
+        };
+        for of_stream in append.events {
+            prepared.add(of_stream.stream, &of_stream.event, limits, hasher, now)?;
+        }
+        prepared.frame.extend_from_slice(&[0; TRAILER_LEN]);
+        Ok(prepared)
+    }
+
+    fn add(
+        &mut self,
+        stream: usize,
+        new: &crate::model::NewEvent,
+        limits: &Limits,
+        hasher: &TermHasher,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let size =
+            new.data.bytes().len() + new.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
+        too_large("an event", size as u64, "bytes", limits.event_bytes_max)?;
+        let id = new.id.clone().unwrap_or_else(EventId::generate);
+        let timestamp = new.timestamp.unwrap_or(now);
+        let entry = &mut self.streams[stream];
+        entry.events += 1;
+        let (start, crc) = event::encode(&mut self.frame, &entry.name, new, &id, timestamp);
+        let len = (self.frame.len() - start) as u32;
+        let id_hash = hasher.id(id.as_bytes());
+        self.records.push(Record { start, len, crc, stream, id, id_hash });
+        // Stop early: an append far beyond the limit must not be encoded to its end.
+        too_large("an append", self.frame.len() as u64, "bytes", limits.append_bytes_max)
+    }
+
+    /// Bytes that it holds while it waits.
+    pub(super) fn bytes(&self) -> u64 {
+        self.frame.len() as u64
+    }
+}
+
+fn too_large(what: &str, size: u64, unit: &'static str, max: u64) -> Result<(), AppendError> {
+    if size <= max {
+        return Ok(());
+    }
+    Err(AppendError::TooLarge { what: what.to_owned(), size, unit, max })
+}
+
+/// Checks what needs no encoding.
+fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
+    let invalid = |what: String| Err(AppendError::Invalid { what });
+    if append.is_empty() {
+        return invalid("an append needs at least one event".to_owned());
+    }
+    too_large("an append", append.events.len() as u64, "events", limits.append_events_max)?;
+    let written: HashSet<usize> = append.events.iter().map(|event| event.stream).collect();
+    let mut named = HashSet::new();
+    for (number, (stream, _)) in append.streams.iter().enumerate() {
+        if stream.is_system() {
+            return invalid(format!(
+                "stream {stream} belongs to the store: names that start with `$` are its own"
+            ));
+        }
+        if !named.insert(stream) {
+            return invalid(format!("stream {stream} is named twice; put its events into one write"));
+        }
+        if !written.contains(&number) {
+            return invalid(format!("stream {stream} gets no event; leave it out, or give it one"));
+        }
+    }
+    let mut ids = HashSet::new();
+    for of_stream in &append.events {
+        if let Some(id) = &of_stream.event.id
+            && !ids.insert((of_stream.stream, id))
+        {
+            let stream = &append.streams[of_stream.stream].0;
+            return invalid(format!(
+                "two events for stream {stream} have the id {id}; ids are unique in a stream"
+            ));
+        }
+    }
+    Ok(())
+}
