@@ -11,7 +11,9 @@ mod log;
 mod meta;
 mod model;
 mod options;
+mod read;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod verify;
 mod vfs;
 

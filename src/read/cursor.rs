@@ -1,0 +1,159 @@
+//! The cursor: yields the places of events in order, a handful at a time; all events or one stream's, either way round.
+
+use std::sync::Arc;
+
+use super::reader::{PartList, Reader};
+use super::request::Direction;
+use crate::error::Error;
+use crate::index::{Part, StreamHere, catalog};
+use crate::model::{Position, StreamVersion};
+
+/// Places that are looked up at once.
+const HANDFUL: u64 = 256;
+
+/// Where a read stands.
+pub(super) enum Cursor {
+    All {
+        next: Position,
+        last: Position,
+    },
+    AllBackward {
+        next: Position,
+        last: Position,
+    },
+    /// Parts newest first; `next` lies in the last of them or in one before it.
+    Stream {
+        parts: Vec<(Arc<Part>, StreamHere)>,
+        next: StreamVersion,
+        last: StreamVersion,
+    },
+    StreamBackward {
+        hash: u128,
+        at: Option<(Arc<Part>, StreamHere)>,
+        next: StreamVersion,
+        last: StreamVersion,
+    },
+}
+
+/// The bounds of a read of one stream.
+pub(super) struct StreamBounds {
+    pub(super) from: StreamVersion,
+    pub(super) to: StreamVersion,
+    pub(super) after: Position,
+}
+
+impl Cursor {
+    /// Over the positions `first` to `last`.
+    pub(super) fn all(direction: Direction, first: Position, last: Position) -> Cursor {
+        match direction {
+            Direction::Forward => Cursor::All { next: first, last },
+            Direction::Backward => Cursor::AllBackward { next: last, last: first },
+        }
+    }
+
+    /// Over the versions of a stream within bounds. The position bound only saves work: what it leaves is filtered.
+    pub(super) fn stream(
+        reader: &Reader,
+        parts: &PartList,
+        visible: Position,
+        hash: u128,
+        direction: Direction,
+        bounds: &StreamBounds,
+    ) -> Result<Cursor, Error> {
+        let from = bounds.from.max(StreamVersion::new(1));
+        match direction {
+            Direction::Forward => {
+                let parts = reader.parts_of_stream(parts, visible, hash, |part, here| {
+                    here.first <= from || part.first <= bounds.after.next()
+                })?;
+                let next = parts.last().map_or(from, |(_, here)| here.first.max(from));
+                Ok(Cursor::Stream { parts, next, last: bounds.to })
+            }
+            Direction::Backward => {
+                let at = catalog::newest(parts, hash, visible)?;
+                let next = at.as_ref().map_or(StreamVersion::START, |(_, here)| here.last().min(bounds.to));
+                Ok(Cursor::StreamBackward { hash, at, next, last: from })
+            }
+        }
+    }
+
+    /// Puts the next places into `out`, in order, and tells in which part they are; none at the end.
+    pub(super) fn refill(&mut self, all: &PartList, out: &mut Vec<u32>) -> Result<Option<Arc<Part>>, Error> {
+        match self {
+            Cursor::All { next, last } => {
+                if *next > *last {
+                    return Ok(None);
+                }
+                let part = part_of(all, *next)?;
+                let from = next.since(part.first);
+                let to = (from + HANDFUL).min(part.events(*last).into());
+                part.offsets(all, from as u32, to as u32, out)?;
+                *next = part.first.advanced(to);
+                Ok(Some(part))
+            }
+            Cursor::AllBackward { next, last } => {
+                if *next < *last || *next == Position::START {
+                    return Ok(None);
+                }
+                let part = part_of(all, *next)?;
+                let to = next.since(part.first) + 1;
+                let from = to.saturating_sub(HANDFUL).max(last.since(part.first));
+                part.offsets(all, from as u32, to as u32, out)?;
+                out.reverse();
+                *next = part.first.advanced(from).previous();
+                Ok(Some(part))
+            }
+            Cursor::Stream { parts, next, last } => stream_forward(all, parts, next, *last, out),
+            Cursor::StreamBackward { hash, at, next, last } => {
+                stream_backward(all, *hash, at, next, *last, out)
+            }
+        }
+    }
+}
+
+fn part_of(parts: &PartList, position: Position) -> Result<Arc<Part>, Error> {
+    let part = catalog::part_of(parts, position).cloned();
+    part.ok_or_else(|| Error::invalid(format!("position {position} is not held")))
+}
+
+fn stream_forward(
+    all: &PartList,
+    parts: &mut Vec<(Arc<Part>, StreamHere)>,
+    next: &mut StreamVersion,
+    last: StreamVersion,
+    out: &mut Vec<u32>,
+) -> Result<Option<Arc<Part>>, Error> {
+    while parts.last().is_some_and(|(_, here)| here.last() < *next) {
+        parts.pop();
+    }
+    let Some((part, here)) = parts.last().filter(|_| *next <= last) else { return Ok(None) };
+    let from = next.since(here.first);
+    let wanted = last.since(here.first).saturating_add(1);
+    let to = (from + HANDFUL).min(u64::from(here.count)).min(wanted);
+    part.stream_offsets(all, here, from as u32, to as u32, out)?;
+    *next = here.first.advanced(to);
+    Ok(Some(part.clone()))
+}
+
+fn stream_backward(
+    all: &PartList,
+    hash: u128,
+    at: &mut Option<(Arc<Part>, StreamHere)>,
+    next: &mut StreamVersion,
+    last: StreamVersion,
+    out: &mut Vec<u32>,
+) -> Result<Option<Arc<Part>>, Error> {
+    if *next < last {
+        return Ok(None);
+    }
+    while let Some((part, here)) = at.take_if(|(_, here)| *next < here.first) {
+        *at = catalog::before(all, &part, &here, hash)?;
+    }
+    let Some((part, here)) = at else { return Ok(None) };
+    let to = next.since(here.first) + 1;
+    let from = to.saturating_sub(HANDFUL).max(last.since(here.first));
+    part.stream_offsets(all, here, from as u32, to as u32, out)?;
+    out.reverse();
+    *next = here.first.advanced(from).previous();
+    Ok(Some(part.clone()))
+}

@@ -1,0 +1,180 @@
+//! The answer to a read: events one after the other, decoded when they are asked for.
+
+use std::sync::Arc;
+
+use super::cursor::{Cursor, StreamBounds};
+use super::reader::{LastFrame, PartList, Reader};
+use super::request::{Direction, Read};
+use crate::error::Error;
+use crate::index::Part;
+use crate::model::{Position, Query, RecordedEvent, StreamVersion};
+
+/// The events of a read, up to what was visible when it began. After an error it ends.
+///
+/// It holds no lock and costs nothing while it is not asked; the events it hands out are slices of the mapped log.
+pub struct Events {
+    reader: Reader,
+    parts: PartList,
+    cursor: Cursor,
+    places: Vec<u32>,
+    at: usize,
+    part: Option<Arc<Part>>,
+    last_frame: LastFrame,
+    filter: Filter,
+    remaining: u64,
+    visible: Position,
+}
+
+/// What the cursor does not see to.
+struct Filter {
+    direction: Direction,
+    after: Position,
+    before: Position,
+    system: bool,
+    query: Query,
+}
+
+/// What becomes of an event.
+enum Fate {
+    Wanted,
+    Passed,
+    End,
+}
+
+impl Filter {
+    fn fate(&self, event: &RecordedEvent) -> Fate {
+        let position = event.position();
+        let (too_early, too_late) = (position <= self.after, position >= self.before);
+        let end = match self.direction {
+            Direction::Forward => too_late,
+            Direction::Backward => too_early,
+        };
+        if end {
+            return Fate::End;
+        }
+        let wanted =
+            !too_early && !too_late && (self.system || !event.is_system()) && self.query.matches(event);
+        if wanted { Fate::Wanted } else { Fate::Passed }
+    }
+}
+
+impl Events {
+    pub(crate) fn new(reader: &Reader, read: Read) -> Result<Events, Error> {
+        read.check()?;
+        let (visible, parts) = reader.snapshot();
+        let mut after = read.after.unwrap_or(Position::START);
+        let mut before = read.before.unwrap_or(visible.next()).min(visible.next());
+        if let Some(since) = read.since {
+            after = after.max(reader.position_at(&parts, visible, since)?.previous());
+        }
+        if let Some(until) = read.until.and_then(|until| until.as_nanos().checked_add(1)) {
+            let end = crate::model::Timestamp::from_nanos(until);
+            before = before.min(reader.position_at(&parts, visible, end)?);
+        }
+        let cursor = match &read.stream {
+            None => Cursor::all(read.direction, after.next(), before.previous()),
+            Some(name) => {
+                let bounds = StreamBounds {
+                    from: read.from.unwrap_or(StreamVersion::START),
+                    to: read.to.unwrap_or(StreamVersion::new(u64::MAX)),
+                    after,
+                };
+                let hash = reader.stream_hash(name.as_str());
+                Cursor::stream(reader, &parts, visible, hash, read.direction, &bounds)?
+            }
+        };
+        let filter =
+            Filter { direction: read.direction, after, before, system: read.system, query: read.query };
+        Ok(Events {
+            reader: reader.clone(),
+            parts,
+            cursor,
+            places: Vec::new(),
+            at: 0,
+            part: None,
+            last_frame: LastFrame::default(),
+            filter,
+            remaining: read.limit.unwrap_or(u64::MAX),
+            visible,
+        })
+    }
+
+    /// The last position that this read can reach: what was visible when it began.
+    pub fn head(&self) -> Position {
+        self.visible
+    }
+
+    /// The next event, wanted or not, with its fate; none at the end.
+    fn step(&mut self) -> Result<Option<(RecordedEvent, Fate)>, Error> {
+        while self.at == self.places.len() {
+            self.places.clear();
+            self.at = 0;
+            self.part = self.cursor.refill(&self.parts, &mut self.places)?;
+            if self.part.is_none() {
+                return Ok(None);
+            }
+        }
+        let part = self.part.as_ref().expect("a place comes with its part");
+        let event = self.reader.decode(part, self.places[self.at], &mut self.last_frame)?;
+        self.at += 1;
+        let fate = self.filter.fate(&event);
+        Ok(Some((event, fate)))
+    }
+
+    /// The next wanted event, or after `patience` events that were not wanted, how far it has come.
+    pub(crate) fn next_within(&mut self, patience: u64) -> Option<Result<Step, Error>> {
+        if self.remaining == 0 {
+            return None;
+        }
+        let mut passed = 0;
+        loop {
+            match self.step() {
+                Ok(Some((event, Fate::Wanted))) => {
+                    self.remaining -= 1;
+                    return Some(Ok(Step::Event(event)));
+                }
+                Ok(Some((event, Fate::Passed))) => {
+                    passed += 1;
+                    if passed >= patience {
+                        return Some(Ok(Step::Passed(event.position())));
+                    }
+                }
+                Ok(Some((_, Fate::End)) | None) => {
+                    self.remaining = 0;
+                    return None;
+                }
+                Err(error) => {
+                    self.remaining = 0;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// What a bounded look at the next events gave.
+pub(crate) enum Step {
+    Event(RecordedEvent),
+    /// Nothing up to this position was wanted.
+    Passed(Position),
+}
+
+impl Iterator for Events {
+    type Item = Result<RecordedEvent, Error>;
+
+    fn next(&mut self) -> Option<Result<RecordedEvent, Error>> {
+        loop {
+            match self.next_within(u64::MAX)? {
+                Ok(Step::Event(event)) => return Some(Ok(event)),
+                Ok(Step::Passed(_)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Events").field("head", &self.visible).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! The reader: finds events and hands them out as slices of the mapped log, checked.
+//!
+//! It takes no lock that the writer holds: the list of parts, the indexes and the visible position are read as they are.
+
+use std::sync::Arc;
+
+use crate::commit::Visible;
+use crate::error::Error;
+use crate::format::event;
+use crate::index::{Catalog, Part, StreamHere, TermHasher, catalog};
+use crate::model::{EventId, Position, RecordedEvent, StreamVersion, Timestamp};
+
+/// Reads the events of one store. A clone is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Arc<Catalog>,
+    visible: Arc<Visible>,
+    hasher: TermHasher,
+    verify: bool,
+}
+
+/// The parts of a store with a bound, as one read sees them.
+pub(crate) type PartList = Arc<Vec<Arc<Part>>>;
+
+/// The frame that was looked at last: its neighbours in the log often share it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LastFrame {
+    segment: u64,
+    offset: u64,
+    time: Timestamp,
+}
+
+impl Reader {
+    /// `verify` checks the checksum of every event.
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        visible: Arc<Visible>,
+        hasher: TermHasher,
+        verify: bool,
+    ) -> Reader {
+        Reader(Arc::new(Inner { catalog, visible, hasher, verify }))
+    }
+
+    pub(crate) fn visible(&self) -> &Visible {
+        &self.0.visible
+    }
+
+    /// The visible position, and the parts that hold everything up to it.
+    pub(crate) fn snapshot(&self) -> (Position, PartList) {
+        // In this order: parts that come later hold only what lies beyond the bound.
+        let visible = self.0.visible.get();
+        (visible, self.0.catalog.parts())
+    }
+
+    pub(crate) fn stream_hash(&self, name: &str) -> u128 {
+        self.0.hasher.stream(name.as_bytes())
+    }
+
+    /// The version of a stream, as far as it is visible.
+    pub(crate) fn stream_version(&self, hash: u128) -> Result<StreamVersion, Error> {
+        let (visible, parts) = self.snapshot();
+        let newest = catalog::newest(&parts, hash, visible)?;
+        Ok(newest.map_or(StreamVersion::START, |(_, here)| here.last()))
+    }
+
+    /// Whether a stream has visible events after a position. Looks only into the parts that reach beyond it.
+    pub(crate) fn stream_has_events_after(&self, hash: u128, after: Position) -> Result<bool, Error> {
+        let (visible, parts) = self.snapshot();
+        for part in parts.iter().rev() {
+            if part.stream(&parts, hash, visible)?.is_some() {
+                return Ok(true);
+            }
+            if part.first <= after.next() {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// The event at a position that is visible.
+    pub(crate) fn event_at(&self, parts: &PartList, position: Position) -> Result<RecordedEvent, Error> {
+        let part = catalog::part_of(parts, position)
+            .ok_or_else(|| Error::invalid(format!("position {position} is not held")))?;
+        let offset = part.offset(parts, position.since(part.first) as u32)?;
+        self.decode(part, offset, &mut LastFrame::default())
+    }
+
+    /// The event at a version of a stream; none when the stream does not reach it.
+    pub(crate) fn event_of_stream(
+        &self,
+        hash: u128,
+        version: StreamVersion,
+    ) -> Result<Option<RecordedEvent>, Error> {
+        let (visible, parts) = self.snapshot();
+        let Some((mut part, mut here)) = catalog::newest(&parts, hash, visible)? else { return Ok(None) };
+        if version > here.last() || version == StreamVersion::START {
+            return Ok(None);
+        }
+        while version < here.first {
+            match catalog::before(&parts, &part, &here, hash)? {
+                Some(older) => (part, here) = older,
+                None => return Ok(None),
+            }
+        }
+        let local = version.since(here.first) as u32;
+        let mut offsets = Vec::with_capacity(1);
+        part.stream_offsets(&parts, &here, local, local + 1, &mut offsets)?;
+        self.decode(&part, offsets[0], &mut LastFrame::default()).map(Some)
+    }
+
+    /// The visible event of a stream that has this id; the newest if there are several.
+    pub(crate) fn event_with_id(&self, stream: &str, id: &EventId) -> Result<Option<RecordedEvent>, Error> {
+        let (visible, parts) = self.snapshot();
+        let hash = self.0.hasher.id(id.as_bytes());
+        for part in parts.iter().rev() {
+            for offset in part.ids(&parts, hash)? {
+                let event = self.decode(part, offset, &mut LastFrame::default())?;
+                if event.position() <= visible && event.stream() == stream && event.id() == *id {
+                    return Ok(Some(event));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first position up to `visible` whose event was committed at `time` or later; the one after `visible` if
+    /// there is none. Commit times never decrease, so that halving finds it.
+    pub(crate) fn position_at(
+        &self,
+        parts: &PartList,
+        visible: Position,
+        time: Timestamp,
+    ) -> Result<Position, Error> {
+        let (mut low, mut high) = (1, visible.get() + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.event_at(parts, Position::new(middle))?.recorded_at() < time {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(Position::new(low))
+    }
+
+    /// Every part that holds a stream, newest first, down to the one that `enough` says is the last needed.
+    pub(super) fn parts_of_stream(
+        &self,
+        parts: &PartList,
+        visible: Position,
+        hash: u128,
+        enough: impl Fn(&Part, &StreamHere) -> bool,
+    ) -> Result<Vec<(Arc<Part>, StreamHere)>, Error> {
+        let mut found: Vec<(Arc<Part>, StreamHere)> = Vec::new();
+        let mut next = catalog::newest(parts, hash, visible)?;
+        while let Some((part, here)) = next {
+            let last = enough(&part, &here);
+            next = if last { None } else { catalog::before(parts, &part, &here, hash)? };
+            found.push((part, here));
+        }
+        Ok(found)
+    }
+
+    /// The event whose record begins at `offset` of a part.
+    pub(super) fn decode(
+        &self,
+        part: &Part,
+        offset: u32,
+        last: &mut LastFrame,
+    ) -> Result<RecordedEvent, Error> {
+        let (segment, at) = (&part.segment, u64::from(offset));
+        let damaged = |fault: event::EventFault| segment.damaged(at, fault);
+        let mut header = [0; event::HEADER_LEN];
+        segment.read(&mut header, at)?;
+        let len = event::record_len(&header).map_err(damaged)?;
+        let record = segment.slice(at, len)?;
+        if self.0.verify {
+            event::check(&record).map_err(damaged)?;
+        }
+        let frame_at = at
+            .checked_sub(u64::from(event::frame_back(&record)))
+            .ok_or_else(|| segment.damaged(at, "the record names a frame before the file"))?;
+        if last.segment != part.number() || last.offset != frame_at {
+            let (frame, _) =
+                segment.frame_header(frame_at)?.map_err(|fault| segment.damaged(frame_at, fault))?;
+            *last = LastFrame { segment: part.number(), offset: frame_at, time: frame.commit_time };
+        }
+        event::decode(record, last.time).map_err(damaged)
+    }
+}
