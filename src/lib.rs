@@ -1,19 +1,63 @@
 //! annals: a persistent event store.
 //!
+//! Events are facts in order. [`EventStore::append`] writes them durably with optimistic concurrency,
+//! [`EventStore::read`] replays a stream or everything, [`EventStore::subscribe`] catches up and then waits for more
+//! without ever skipping one.
+//!
+//! ```
+//! use annals::{Append, Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, Read, StreamName};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path();
+//! let store = EventStore::open(Options::new(dir))?;
+//! let stream = StreamName::parse("order-6789")?;
+//! let created = NewEvent::new(EventType::parse("order.created")?, Data::json(&serde_json::json!({"total": 99.95}))?);
+//!
+//! let receipt = store.append(Append::to(stream.clone(), ExpectedVersion::None, [created]))?;
+//! assert_eq!(receipt.position.get(), 1);
+//!
+//! for event in store.read(Read::stream(stream))? {
+//!     let event = event?;
+//!     println!("{} {}", event.event_type(), String::from_utf8_lossy(event.data()));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
 mod clock;
 mod commit;
 mod error;
 mod format;
+mod import;
 mod index;
 mod log;
 mod meta;
 mod model;
 mod options;
 mod read;
+mod snapshot;
+mod store;
+mod subscription;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod verify;
 mod vfs;
 
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use commit::Ticket;
+pub use error::{AppendError, Error, ImportError, OpenError, SharedIoError, SnapshotError};
+pub use import::{BatchReport, ImportReport, Importer};
+pub use log::TornTail;
+pub use model::{
+    Append, AppendedEvent, ContentType, Data, DataError, Durability, EventId, EventType, ExpectedVersion,
+    HistoryId, Label, Metadata, MetadataError, NameError, NewEvent, Position, Query, QueryItem, Receipt,
+    RecordedEvent, Source, StreamName, StreamReceipt, StreamVersion, Timestamp, TimestampError,
+};
+pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use read::{Direction, Events, Read, StreamInfo, Streams};
+pub use snapshot::Snapshot;
+pub use store::{EventStore, Health, StoreStats};
+pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};
+pub use verify::{Fault, VerifyReport};
+pub use vfs::{Disk, DiskFile, Map, OpenMode, RealDisk};

@@ -1,0 +1,321 @@
+//! `EventStore`: the store as its users see it. Each method is a line or two; the work is done in the layers below.
+
+mod open;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use crate::clock::Clock;
+use crate::commit::{Committer, Ticket};
+use crate::error::{AppendError, Error, OpenError, SnapshotError};
+use crate::import::Importer;
+use crate::log::TornTail;
+use crate::model::{
+    Append, ExpectedVersion, HistoryId, NewEvent, Position, Receipt, StreamName, StreamVersion,
+};
+use crate::options::{Limits, Options};
+use crate::read::{Events, Read, Reader, StreamInfo, Streams};
+use crate::snapshot::{Snapshot, Snapshots};
+use crate::subscription::{Subscribe, Subscription};
+
+/// A store of events in one directory.
+///
+/// A clone is another handle on the same store. The store is closed by [`EventStore::close`], or when the last handle is
+/// dropped. Every method may be called from any number of threads.
+///
+/// ```
+/// use annals::{Append, Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, StreamName};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = EventStore::open(Options::new(dir.path()))?;
+/// let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&serde_json::json!({"total": 5}))?);
+/// store.append(Append::to(StreamName::parse("order-1")?, ExpectedVersion::None, [event]))?;
+/// assert_eq!(store.head().get(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct EventStore {
+    handle: Arc<Handle>,
+}
+
+/// Closes the store when the last handle is gone.
+struct Handle(Core);
+
+struct Core {
+    /// None when the store is only read.
+    committer: Option<Arc<Committer>>,
+    reader: Reader,
+    snapshots: Snapshots,
+    history: HistoryId,
+    torn: Option<TornTail>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    closed: AtomicBool,
+}
+
+/// Whether the store takes appends, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// Appends and reads work.
+    Ready,
+    /// Reads work; appends are refused for the reason given.
+    Degraded {
+        /// Why, and what helps.
+        reason: String,
+    },
+}
+
+/// Sizes and counts of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// The last visible position, which is the count of events.
+    pub events: u64,
+    /// The count of streams.
+    pub streams: u64,
+    /// The count of segment files.
+    pub segments: u64,
+    /// The bytes of the log up to its last event; space reserved for later ones is not counted.
+    pub log_bytes: u64,
+    /// The bytes of index files.
+    pub index_bytes: u64,
+}
+
+impl EventStore {
+    /// Opens the store, and makes it where there is none. A torn tail of a crash is mended without asking.
+    pub fn open(options: Options) -> Result<EventStore, OpenError> {
+        Ok(EventStore { handle: Arc::new(Handle(open::open(options)?)) })
+    }
+
+    fn core(&self) -> &Core {
+        &self.handle.0
+    }
+
+    /// The parts that work while the store is open.
+    fn running(&self) -> Result<&Core, Error> {
+        let core = self.core();
+        if core.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(core) }
+    }
+
+    fn committer(&self) -> Result<&Arc<Committer>, Error> {
+        self.running()?.committer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    /// Appends atomically and waits until the events are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Conflict`] when a stream is not as expected; then, as with every error but [`Error::Failed`],
+    /// nothing was written.
+    pub fn append(&self, append: Append) -> Result<Receipt, AppendError> {
+        self.committer()?.append(append)
+    }
+
+    /// Appends events to one stream, atomically, and waits until they are durable.
+    ///
+    /// ```
+    /// # use annals::{Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, StreamName};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = EventStore::open(Options::new(dir.path()))?;
+    /// let stream = StreamName::parse("order-1")?;
+    /// let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&())?);
+    /// let receipt = store.append_to(&stream, ExpectedVersion::None, [event])?;
+    /// assert_eq!(receipt.streams[0].version.get(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::append`].
+    pub fn append_to(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedVersion,
+        events: impl IntoIterator<Item = NewEvent>,
+    ) -> Result<Receipt, AppendError> {
+        self.append(Append::to(stream.clone(), expected, events))
+    }
+
+    /// Hands an append over and returns at once with a [`Ticket`], which is a future and can also be waited for.
+    ///
+    /// Dropping the ticket does not cancel the append. The call itself waits only while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// What is known at once: an append that can never succeed, a store that is closed or failed.
+    pub fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
+        self.committer()?.submit(append)
+    }
+
+    /// Reads a stream or all events, up to what is visible now. A stream that does not exist has no events.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a request that contradicts itself.
+    pub fn read(&self, read: Read) -> Result<Events, Error> {
+        Events::new(&self.running()?.reader, read)
+    }
+
+    /// The last visible position.
+    pub fn head(&self) -> Position {
+        self.core().reader.visible().get()
+    }
+
+    /// The id of this line of events.
+    pub fn history(&self) -> HistoryId {
+        self.core().history
+    }
+
+    /// What a crash had left behind the last whole append, if the store was opened after one.
+    pub fn torn_tail(&self) -> Option<&TornTail> {
+        self.core().torn.as_ref()
+    }
+
+    /// What is known of a stream; none when it never existed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] or [`Error::Io`] when its first or last event cannot be read.
+    pub fn stream(&self, name: &StreamName) -> Result<Option<StreamInfo>, Error> {
+        self.running()?.reader.stream_info(name)
+    }
+
+    /// The streams whose first event lies after a position, in the order of their first events.
+    ///
+    /// With [`StreamInfo::first_position`] of the last one, the list can be continued later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]; the list itself may tell of others.
+    pub fn streams(&self, after: Position) -> Result<Streams, Error> {
+        Ok(Streams::new(&self.running()?.reader, after))
+    }
+
+    /// Follows a stream or all events: first what is there, then what comes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the subscription begins beyond the head: its cursor is another store's.
+    pub fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, Error> {
+        Subscription::new(&self.running()?.reader, subscribe)
+    }
+
+    /// Saves the state of a stream at a version. It shortens replays and can be lost without harm.
+    ///
+    /// ```
+    /// # use annals::{Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, StreamName, StreamVersion};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = EventStore::open(Options::new(dir.path()))?;
+    /// # let stream = StreamName::parse("order-1")?;
+    /// # let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&())?);
+    /// # store.append_to(&stream, ExpectedVersion::None, [event])?;
+    /// store.put_snapshot(&stream, StreamVersion::new(1), b"state".as_slice().into())?;
+    /// assert_eq!(store.latest_snapshot(&stream)?.map(|snapshot| snapshot.version), Some(StreamVersion::new(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError::Ahead`] when the stream does not reach the version, [`SnapshotError::TooLarge`].
+    pub fn put_snapshot(
+        &self,
+        stream: &StreamName,
+        version: StreamVersion,
+        state: Bytes,
+    ) -> Result<(), SnapshotError> {
+        let core = self.running()?;
+        core.committer.as_ref().ok_or(Error::ReadOnly)?;
+        core.snapshots.put(stream, version, state, core.clock.as_ref())
+    }
+
+    /// The newest usable snapshot of a stream; none is never an error, only a longer replay.
+    ///
+    /// # Errors
+    ///
+    /// When the event that a snapshot stands for cannot be read.
+    pub fn latest_snapshot(&self, stream: &StreamName) -> Result<Option<Snapshot>, SnapshotError> {
+        self.running()?.snapshots.latest(stream)
+    }
+
+    /// Drops the snapshots of a stream.
+    ///
+    /// # Errors
+    ///
+    /// When the store is closed or only read.
+    pub fn delete_snapshots(&self, stream: &StreamName) -> Result<(), SnapshotError> {
+        self.committer()?;
+        self.running()?.snapshots.delete(stream)
+    }
+
+    /// Starts an import: many events in order, in atomic batches, that can be repeated without harm.
+    pub fn import(&self) -> Importer {
+        let core = self.core();
+        Importer::new(self.committer().cloned(), core.reader.clone(), core.limits.clone())
+    }
+
+    /// Sizes and counts. Takes time in proportion to the number of streams.
+    ///
+    /// # Errors
+    ///
+    /// When an index cannot be read or built.
+    pub fn stats(&self) -> Result<StoreStats, Error> {
+        let (events, segments, sizes) = self.running()?.reader.sizes()?;
+        Ok(StoreStats {
+            events: events.get(),
+            streams: sizes.streams,
+            segments,
+            log_bytes: sizes.log_bytes,
+            index_bytes: sizes.index_bytes,
+        })
+    }
+
+    /// Whether appends are taken.
+    pub fn health(&self) -> Health {
+        let reason = match self.committer() {
+            Ok(committer) => committer.trouble(),
+            Err(error) => Some(error.to_string()),
+        };
+        reason.map_or(Health::Ready, |reason| Health::Degraded { reason })
+    }
+
+    /// The limits the store was opened with.
+    pub fn limits(&self) -> &Limits {
+        &self.core().limits
+    }
+
+    /// Finishes what was submitted, marks the log as cleanly closed and lets go of the directory.
+    ///
+    /// Later calls on any handle answer [`Error::Closed`]; subscriptions deliver what is left and end.
+    ///
+    /// # Errors
+    ///
+    /// When the mark could not be made durable. Nothing acknowledged is at risk.
+    pub fn close(&self) -> Result<(), Error> {
+        self.core().close()
+    }
+}
+
+impl Core {
+    fn close(&self) -> Result<(), Error> {
+        self.closed.store(true, Ordering::Release);
+        let closed = self.committer.as_ref().map_or(Ok(()), |committer| committer.close());
+        self.reader.visible().close();
+        closed
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Who wants to know calls `close`. What was acknowledged is safe either way.
+        let _ = self.0.close();
+    }
+}
+
+impl std::fmt::Debug for EventStore {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("EventStore").field("head", &self.head()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening a store: the log is found and mended, its last segment indexed, and the write path started on it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::Core;
+use crate::commit::{Committer, CommitterParts, Visible};
+use crate::error::OpenError;
+use crate::format::FrameKind;
+use crate::index::{Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
+use crate::log::{Recovered, Search, recover};
+use crate::meta;
+use crate::model::{Position, Timestamp};
+use crate::options::{Limits, Options, SNAPSHOT_CACHE_BYTES};
+use crate::read::Reader;
+use crate::snapshot::Snapshots;
+
+/// How far ahead of the last commit the clock may be: a store may rest for long, but a year is more likely a mistake.
+const CLOCK_AHEAD_NANOS_MAX: i64 = 366 * 24 * 3600 * 1_000_000_000;
+
+/// How often a store that is only read is looked at again: its writer may be going over to the next segment.
+const READ_TRIES_MAX: u32 = 5;
+
+pub(super) fn open(options: Options) -> Result<Core, OpenError> {
+    let (recovered, memory) = find(&options)?;
+    check_clock(&options, &recovered)?;
+    let hasher = TermHasher::new(&recovered.roll.term_key);
+    let indexing = Arc::new(Indexing {
+        disk: options.disk.clone(),
+        hasher: hasher.clone(),
+        read_only: options.read_only,
+    });
+    let parts = parts(&recovered, &memory, &indexing);
+    let active = parts.last().cloned().ok_or(OpenError::NotFound { path: options.dir.clone() })?;
+    let catalog = Arc::new(Catalog::new(parts));
+    let visible = Arc::new(Visible::new(recovered.visible));
+    let reader = Reader::new(catalog.clone(), visible.clone(), hasher, options.verify_reads);
+    let limits = bounded(&options);
+
+    let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
+    let meta = meta::open(meta_dir, SNAPSHOT_CACHE_BYTES);
+    let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, limits.snapshot_bytes_max);
+    let committer = match recovered.writer {
+        None => None,
+        Some(writer) => Some(Arc::new(Committer::start(CommitterParts {
+            writer,
+            memory,
+            part: active,
+            catalog,
+            visible,
+            indexing,
+            roll: recovered.roll,
+            limits: limits.clone(),
+            clock: options.clock.clone(),
+            background: options.background,
+        })?)),
+    };
+    if let Some(committer) = &committer {
+        committer.rebuild_indexes();
+    }
+    Ok(Core {
+        committer,
+        reader,
+        snapshots,
+        history: recovered.history,
+        torn: recovered.torn,
+        limits,
+        clock: options.clock,
+        closed: AtomicBool::new(false),
+    })
+}
+
+/// Finds the log, and indexes its last segment on the way.
+fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
+    let search = Search {
+        disk: options.disk.clone(),
+        dir: &options.dir,
+        segment_bytes: options.segment_bytes,
+        read_only: options.read_only,
+        create: options.create,
+    };
+    let mut tries = 0;
+    loop {
+        let mut memory = None;
+        let found = recover(&search, &mut |segment, frame| {
+            let (index, hasher) = memory.get_or_insert_with(|| {
+                (MemoryIndex::new(segment.header.capacity), TermHasher::new(&segment.header.term_key))
+            });
+            if frame.header.kind == FrameKind::Data {
+                add_frame(index, frame, hasher);
+            }
+            Ok(())
+        });
+        tries += 1;
+        match (found, memory) {
+            (Err(OpenError::Store(_)), _) if options.read_only && tries < READ_TRIES_MAX => {}
+            (Err(error), _) => return Err(error),
+            (Ok(recovered), Some((index, _))) => return Ok((recovered, Arc::new(index))),
+            (Ok(_), None) => return Err(OpenError::NotFound { path: options.dir.clone() }),
+        }
+    }
+}
+
+fn check_clock(options: &Options, recovered: &Recovered) -> Result<(), OpenError> {
+    let (now, last) = (options.clock.now(), recovered.last_time);
+    let limit = last.as_nanos().saturating_add(CLOCK_AHEAD_NANOS_MAX);
+    let fresh = recovered.visible == Position::START;
+    if fresh || options.read_only || options.allow_clock_jump || now <= Timestamp::from_nanos(limit) {
+        return Ok(());
+    }
+    Err(OpenError::ClockAhead { now, last })
+}
+
+fn parts(recovered: &Recovered, memory: &Arc<MemoryIndex>, indexing: &Arc<Indexing>) -> Vec<Arc<Part>> {
+    let next_of = |place: usize| recovered.segments.get(place + 1).map(|segment| segment.first);
+    let part = |(place, found): (usize, &crate::log::FoundSegment)| {
+        let segment = found.segment.clone();
+        match (found.sealed, next_of(place)) {
+            (Some((at, crc)), Some(next)) => {
+                Part::sealed(segment, found.first, Sealed { at, crc, next }, indexing.clone())
+            }
+            (sealed, _) => {
+                let part = Part::active(segment, found.first, memory.clone(), indexing.clone());
+                if let Some((at, crc)) = sealed {
+                    part.seal(Sealed { at, crc, next: recovered.visible.next() });
+                }
+                part
+            }
+        }
+    };
+    recovered.segments.iter().enumerate().map(part).map(Arc::new).collect()
+}
+
+/// Limits that would contradict the format are brought within it.
+fn bounded(options: &Options) -> Limits {
+    let mut limits = options.limits.clone();
+    limits.append_bytes_max = limits.append_bytes_max.min(crate::options::APPEND_BYTES_MAX);
+    limits.event_bytes_max = limits.event_bytes_max.min(limits.append_bytes_max);
+    limits.append_events_max = limits.append_events_max.max(1);
+    limits
+}

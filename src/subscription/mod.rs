@@ -1,0 +1,225 @@
+//! Subscriptions: a cursor over the log that waits at its end. Catching up and following live are one code path.
+//!
+//! Nothing is buffered for a subscriber: it reads from the log what it has not seen, however slow it is, so that no
+//! event can be skipped or repeated on the way from the past to the present.
+
+mod request;
+mod stream;
+
+pub use request::{Delivery, Subscribe};
+pub use stream::SubscriptionStream;
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::model::{Position, StreamVersion};
+use crate::read::{Events, Read, Reader, Step};
+
+/// How many unwanted events are passed over before the subscriber is told how far it has come.
+const CHECKPOINT_EVENTS: u64 = 10_000;
+
+/// A subscription for a thread: `next` waits for the next delivery. It ends when the store is closed, and after an
+/// error.
+///
+/// ```
+/// use annals::{Delivery, EventStore, Options, Subscribe};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = EventStore::open(Options::new(dir.path()))?;
+/// for delivery in store.subscribe(Subscribe::all())? {
+///     match delivery? {
+///         Delivery::Event(event) => println!("{}", event.event_type()),
+///         Delivery::CaughtUp(_) => break,
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Subscription {
+    reader: Reader,
+    subscribe: Subscribe,
+    /// The subscribed stream's hash.
+    stream: Option<u128>,
+    /// Everything up to here has been delivered, or was not wanted.
+    scanned: Position,
+    /// The last delivered version, when one stream is subscribed.
+    version: StreamVersion,
+    events: Option<Events>,
+    /// Where the subscriber was last told that it is.
+    told: Option<Position>,
+    delivered: bool,
+    ended: bool,
+}
+
+/// What a subscription can do without waiting.
+enum Advance {
+    Deliver(Delivery),
+    Wait,
+    End,
+}
+
+impl Subscription {
+    pub(crate) fn new(reader: &Reader, subscribe: Subscribe) -> Result<Subscription, Error> {
+        let head = reader.visible().get();
+        if subscribe.after > head {
+            return Err(Error::invalid(format!(
+                "position {} lies beyond the head of this store, {head}; the cursor belongs to another history",
+                subscribe.after
+            )));
+        }
+        Ok(Subscription {
+            reader: reader.clone(),
+            stream: subscribe.stream.as_ref().map(|name| reader.stream_hash(name.as_str())),
+            scanned: subscribe.after,
+            version: subscribe.after_version,
+            events: None,
+            told: None,
+            delivered: false,
+            ended: false,
+            subscribe,
+        })
+    }
+
+    /// Everything up to this position has been delivered, or does not match. A later subscription can begin here.
+    pub fn position(&self) -> Position {
+        self.scanned
+    }
+
+    /// The next delivery, if there is one without waiting for new events; none also at the end.
+    pub fn try_next(&mut self) -> Option<Result<Delivery, Error>> {
+        match self.advance() {
+            Ok(Advance::Deliver(delivery)) => Some(Ok(delivery)),
+            Ok(Advance::Wait | Advance::End) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The next delivery, if it comes within `timeout`; none also at the end.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<Delivery, Error>> {
+        self.next_until(Instant::now().checked_add(timeout))
+    }
+
+    /// The same for async code, on any executor.
+    pub fn into_stream(self) -> SubscriptionStream {
+        SubscriptionStream::new(self)
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<Delivery, Error>> {
+        loop {
+            match self.advance() {
+                Ok(Advance::Deliver(delivery)) => return Some(Ok(delivery)),
+                Ok(Advance::End) => return None,
+                Err(error) => return Some(Err(error)),
+                Ok(Advance::Wait) => {
+                    let visible = self.reader.visible();
+                    if visible.wait_beyond(self.scanned, deadline) <= self.scanned && !visible.is_closed() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Result<Advance, Error> {
+        let advance = self.step();
+        self.ended |= matches!(advance, Ok(Advance::End) | Err(_));
+        advance
+    }
+
+    fn step(&mut self) -> Result<Advance, Error> {
+        loop {
+            if self.ended {
+                return Ok(Advance::End);
+            }
+            let Some(events) = &mut self.events else {
+                // Closed first: what was made visible before it is then seen, too.
+                let closed = self.reader.visible().is_closed();
+                if !self.has_news()? {
+                    return Ok(if closed { Advance::End } else { Advance::Wait });
+                }
+                self.events = Some(Events::new(&self.reader, self.rest())?);
+                continue;
+            };
+            match events.next_within(CHECKPOINT_EVENTS) {
+                Some(Ok(Step::Event(event))) => {
+                    self.scanned = event.position();
+                    self.version = event.stream_version();
+                    self.delivered = true;
+                    return Ok(Advance::Deliver(Delivery::Event(event)));
+                }
+                Some(Ok(Step::Passed(position))) => {
+                    self.scanned = position;
+                    self.told = Some(position);
+                    return Ok(Advance::Deliver(Delivery::Checkpoint(position)));
+                }
+                Some(Err(error)) => return Err(error),
+                None => {
+                    self.scanned = self.scanned.max(events.head());
+                    self.events = None;
+                    if let Some(delivery) = self.reached_end() {
+                        return Ok(Advance::Deliver(delivery));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is to be told at the end of what was visible. After events, that they were the last; after a long stretch
+    /// of others, how far they reach.
+    fn reached_end(&mut self) -> Option<Delivery> {
+        let first_time = self.told.is_none();
+        let silent = self.scanned.since(self.told.unwrap_or_default());
+        let delivery = if first_time || self.delivered {
+            Delivery::CaughtUp(self.scanned)
+        } else if silent >= CHECKPOINT_EVENTS {
+            Delivery::Checkpoint(self.scanned)
+        } else {
+            return None;
+        };
+        self.told = Some(self.scanned);
+        self.delivered = false;
+        Some(delivery)
+    }
+
+    /// Whether there may be events to deliver. A subscriber of one stream does not look further than its stream.
+    fn has_news(&mut self) -> Result<bool, Error> {
+        let visible = self.reader.visible().get();
+        if self.told.is_none() {
+            return Ok(true);
+        }
+        if visible == self.scanned {
+            return Ok(false);
+        }
+        match self.stream {
+            Some(hash) if !self.reader.stream_has_events_after(hash, self.scanned)? => {
+                self.scanned = visible;
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// The read of what has not been delivered.
+    fn rest(&self) -> Read {
+        let read = match &self.subscribe.stream {
+            Some(name) => Read::stream(name.clone()).from(self.version.next()),
+            None => Read::all().system(self.subscribe.system),
+        };
+        read.after(self.scanned).query(self.subscribe.query.clone())
+    }
+}
+
+impl Iterator for Subscription {
+    type Item = Result<Delivery, Error>;
+
+    fn next(&mut self) -> Option<Result<Delivery, Error>> {
+        loop {
+            if let Some(delivery) = self.next_until(None) {
+                return Some(delivery);
+            }
+            if self.ended {
+                return None;
+            }
+        }
+    }
+}

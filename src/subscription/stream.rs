@@ -1,0 +1,53 @@
+//! A subscription for async code, on any executor: it wakes a waker, and needs no runtime.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::{Advance, Delivery, Subscription};
+use crate::commit::Waiter;
+use crate::error::Error;
+
+/// A subscription as a `futures_core::Stream`. It ends when the store is closed, and after an error.
+#[derive(Debug)]
+pub struct SubscriptionStream {
+    subscription: Subscription,
+    waiter: Waiter,
+}
+
+impl SubscriptionStream {
+    pub(super) fn new(subscription: Subscription) -> SubscriptionStream {
+        let waiter = subscription.reader.visible().waiter();
+        SubscriptionStream { subscription, waiter }
+    }
+
+    /// Everything up to this position has been delivered, or does not match.
+    pub fn position(&self) -> crate::model::Position {
+        self.subscription.position()
+    }
+}
+
+impl futures_core::Stream for SubscriptionStream {
+    type Item = Result<Delivery, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match self.subscription.advance() {
+                Ok(Advance::Deliver(delivery)) => return Poll::Ready(Some(Ok(delivery))),
+                Ok(Advance::End) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(Advance::Wait) => {
+                    let visible = self.subscription.reader.visible();
+                    if !visible.poll_beyond(self.subscription.scanned, self.waiter, context.waker()) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for SubscriptionStream {
+    fn drop(&mut self) {
+        self.subscription.reader.visible().forget(self.waiter);
+    }
+}
