@@ -1,0 +1,92 @@
+//! Many small segments: everything holds across seals, reopening, and the loss of every derived file.
+
+use annals::testkit::SimDisk;
+use annals::{Options, Position, Read, StreamVersion};
+
+use crate::support::*;
+
+const EVENTS: u64 = 3000;
+
+fn fill(store: &annals::EventStore) {
+    for n in 0..EVENTS {
+        append(store, &format!("s-{}", n % 7), [event(n)]);
+    }
+}
+
+fn check(store: &annals::EventStore) {
+    let wanted: Vec<_> = (0..EVENTS).map(|n| (format!("s-{}", n % 7), n / 7 + 1, n)).collect();
+    assert_eq!(everything(store), wanted);
+    let backward: Vec<u64> = read(store, Read::all().backward()).iter().map(n_of).collect();
+    assert!(backward.into_iter().eq((0..EVENTS).rev()));
+    for s in 0..7 {
+        let name = stream(&format!("s-{s}"));
+        let of_stream: Vec<u64> = (0..EVENTS).filter(|n| n % 7 == s).collect();
+        let numbers = |request: Read| read(store, request).iter().map(n_of).collect::<Vec<_>>();
+        assert_eq!(numbers(Read::stream(name.clone())), of_stream);
+        let reversed: Vec<u64> = of_stream.iter().copied().rev().collect();
+        assert_eq!(numbers(Read::stream(name.clone()).backward()), reversed);
+        let slice = Read::stream(name.clone()).from(version(100)).to(version(300));
+        assert_eq!(numbers(slice.clone()), of_stream[99..300]);
+        let back = slice.backward().limit(50);
+        assert_eq!(numbers(back), of_stream[250..300].iter().copied().rev().collect::<Vec<_>>());
+        let after = Read::stream(name.clone()).after(Position::new(1500)).before(Position::new(2000));
+        let wanted: Vec<u64> = of_stream.iter().copied().filter(|n| (1500..1999).contains(n)).collect();
+        assert_eq!(numbers(after.clone()), wanted);
+        assert_eq!(numbers(after.backward()), wanted.into_iter().rev().collect::<Vec<_>>());
+        let info = store.stream(&name).expect("readable").expect("exists");
+        assert_eq!(info.version, StreamVersion::new(of_stream.len() as u64));
+        assert_eq!(info.first_position, Position::new(s + 1));
+    }
+    let names: Vec<_> = store
+        .streams(Position::START)
+        .expect("readable")
+        .map(|info| info.expect("readable").name.to_string())
+        .collect();
+    assert_eq!(names, (0..7).map(|s| format!("s-{s}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn reads_hold_across_seals_reopening_and_the_loss_of_derived_files() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    fill(&store);
+    assert!(store.stats().expect("readable").segments > 5, "the segments are small");
+    check(&store);
+    store.close().expect("closed");
+    check(&open(on(&disk)));
+    for path in disk.paths() {
+        let name = path.to_string_lossy().into_owned();
+        if !name.ends_with(".seg") {
+            disk.remove_file(&path).expect("the file is there");
+        }
+    }
+    let store = open(on(&disk));
+    check(&store);
+    check(&open(on(&disk).read_only(true)));
+    append(&store, "s-0", [event(EVENTS)]);
+    assert_eq!(store.stream(&stream("s-0")).expect("readable").expect("exists").version, version(430));
+}
+
+#[test]
+fn the_real_disk_and_its_threads_hold_the_same() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = || Options::new(dir.path()).segment_bytes(SMALL);
+    let store = open(options());
+    fill(&store);
+    check(&store);
+    drop(store);
+    check(&open(options()));
+}
+
+#[test]
+fn an_append_larger_than_a_segment_gets_one_of_its_own_size() {
+    let disk = SimDisk::new(2);
+    let store = open(on(&disk));
+    append(&store, "a", [event(1)]);
+    append(&store, "a", [large_event(2, 3 * SMALL as usize)]);
+    append(&store, "a", [event(3)]);
+    drop(store);
+    let store = open(on(&disk));
+    assert_eq!(everything(&store).len(), 3);
+    assert_eq!(read(&store, Read::all())[1].data().len(), 3 * SMALL as usize + 19);
+}
