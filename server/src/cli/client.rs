@@ -1,0 +1,221 @@
+//! A running server, asked over HTTP by the commands that take `--url`.
+//!
+//! Knows requests, problems and lines; what a line means is the command's business. There is no TLS yet.
+
+use std::io::{BufReader, Read};
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use ureq::http::Response;
+use ureq::{Body, BodyReader, SendBody};
+
+use super::failure::Failure;
+use super::lines::Lines;
+use crate::wire::Params;
+
+/// How long to wait for a connection. An answer may take as long as it likes: a tail never ends.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The longest line of an answer: the largest event a store can be told to take, and its quoting.
+const LINE_BYTES_MAX: u64 = 512 << 20;
+
+/// The longest problem that is read.
+const PROBLEM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Media type of lines of JSON.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+
+/// The address of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    url: String,
+    agent: ureq::Agent,
+}
+
+/// The lines of an answer.
+pub(crate) struct Answer(Lines<BufReader<BodyReader<'static>>>);
+
+/// One line of an answer.
+pub(crate) enum Line<'a> {
+    /// A result, with its line end.
+    Result(&'a [u8]),
+    /// Every event that was there has been told; what follows is new.
+    CaughtUp,
+    /// A stretch without a match was passed.
+    Checkpoint,
+    /// The server passed over a range and says why.
+    Skipped(String),
+}
+
+/// What the server says when it refuses (RFC 9457).
+#[derive(Debug, Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+    #[serde(default)]
+    status: u16,
+}
+
+/// The lines between results.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Control {
+    CaughtUp(IgnoredAny),
+    Checkpoint(IgnoredAny),
+    Skipped(serde_json::Value),
+    Error(Problem),
+}
+
+impl std::str::FromStr for Server {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Server, String> {
+        if url.starts_with("https://") {
+            return Err("TLS is not spoken yet; use http:// on a trusted network, or a tunnel".to_owned());
+        }
+        match url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) {
+            None | Some("") => Err("a server is named like http://127.0.0.1:2662".to_owned()),
+            Some(authority) => Ok(Server { url: format!("http://{authority}"), agent: agent() }),
+        }
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_connect(Some(CONNECT_TIME_MAX))
+        // A refusal carries a problem that is worth reading.
+        .http_status_as_error(false)
+        .max_redirects(0)
+        // A proxy of the environment has no business between a tool and its store.
+        .proxy(None)
+        .build()
+        .into()
+}
+
+impl Server {
+    /// Asks for lines.
+    pub(crate) fn get(&self, path: &str, params: &Params) -> Result<Answer, Failure> {
+        let request = self.agent.get(format!("{}{path}?{}", self.url, params.encode()));
+        self.accepted(request.header("Accept", NDJSON).call()).map(answer)
+    }
+
+    /// Sends JSON and reads the JSON that answers.
+    pub(crate) fn post_json<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        params: &Params,
+        body: &[u8],
+    ) -> Result<T, Failure> {
+        let request = self.agent.post(format!("{}{path}?{}", self.url, params.encode()));
+        let sent = request.content_type("application/json").send(body);
+        let answer = self.accepted(sent)?.read_to_vec().map_err(|error| self.unreadable(error))?;
+        serde_json::from_slice(&answer).map_err(|error| self.unreadable(error))
+    }
+
+    /// Sends lines of any number and reads the lines that answer.
+    pub(crate) fn post_lines(&self, path: &str, lines: &mut dyn Read) -> Result<Answer, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("Accept", NDJSON);
+        self.accepted(request.content_type(NDJSON).send(SendBody::from_reader(lines))).map(answer)
+    }
+
+    fn accepted(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<Body, Failure> {
+        let response = sent.map_err(|error| self.unreachable(error))?;
+        let (head, body) = response.into_parts();
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        let mut text = Vec::new();
+        // What cannot be read of a problem is no news: the status alone is told then.
+        let _ = body.into_reader().take(PROBLEM_BYTES_MAX).read_to_end(&mut text);
+        let problem =
+            serde_json::from_slice(&text).unwrap_or(Problem { title: None, detail: None, status: 0 });
+        Err(Problem { status: head.status.as_u16(), ..problem }.into())
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> Failure {
+        let url = &self.url;
+        Failure::Unusable(match error {
+            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                format!(
+                    "no server answers at {url}; start one with `annals serve`, or name a directory with --data"
+                )
+            }
+            error => format!("the request to {url} failed: {error}"),
+        })
+    }
+
+    fn unreadable(&self, error: impl std::fmt::Display) -> Failure {
+        Failure::Unusable(format!("the answer of {} cannot be read: {error}", self.url))
+    }
+}
+
+fn answer(body: Body) -> Answer {
+    Answer(Lines::new(BufReader::new(body.into_reader()), LINE_BYTES_MAX))
+}
+
+impl Answer {
+    /// The next line; none when the server ended the answer on purpose. A cut or a reported failure is an error.
+    pub(crate) fn next_line(&mut self) -> Result<Option<Line<'_>>, Failure> {
+        let line = self
+            .0
+            .next_line()
+            .map_err(|error| Failure::Unusable(format!("the answer broke off: {error}")))?;
+        let Some((_, line)) = line else { return Ok(None) };
+        match control(line) {
+            None => Ok(Some(Line::Result(line))),
+            Some(Control::CaughtUp(_)) => Ok(Some(Line::CaughtUp)),
+            Some(Control::Checkpoint(_)) => Ok(Some(Line::Checkpoint)),
+            Some(Control::Skipped(range)) => Ok(Some(Line::Skipped(range.to_string()))),
+            Some(Control::Error(problem)) => Err(problem.into()),
+        }
+    }
+}
+
+/// Reads a line that is no result. Results begin with other keys, so most lines are told by their first bytes.
+fn control(line: &[u8]) -> Option<Control> {
+    const KEYS: [&[u8]; 4] = [b"{\"caughtUp\":", b"{\"checkpoint\":", b"{\"skipped\":", b"{\"error\":"];
+    KEYS.iter().any(|key| line.starts_with(key)).then(|| serde_json::from_slice(line).ok())?
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        let status = problem.status;
+        let text =
+            problem.detail.or(problem.title).unwrap_or_else(|| format!("the server answered {status}"));
+        if (400..500).contains(&status) { Failure::Request(text) } else { Failure::Unusable(text) }
+    }
+}
+
+/// Writes a name so that it is one segment of a path.
+pub(crate) fn path_segment(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_http_and_tls_is_refused_by_name() {
+        assert!(
+            "http://127.0.0.1:2662/"
+                .parse::<Server>()
+                .is_ok_and(|server| server.url == "http://127.0.0.1:2662")
+        );
+        assert!("https://example.org".parse::<Server>().is_err_and(|error| error.contains("TLS")));
+        assert!("127.0.0.1:2662".parse::<Server>().is_err());
+    }
+
+    #[test]
+    fn a_slash_in_a_name_does_not_split_the_path() {
+        assert_eq!(path_segment("a/b ü"), "a%2Fb%20%C3%BC");
+    }
+
+    #[test]
+    fn only_lines_with_the_key_of_a_control_are_controls() {
+        assert!(matches!(control(b"{\"caughtUp\":7}\n"), Some(Control::CaughtUp(_))));
+        assert!(control(b"{\"id\":\"a\",\"data\":{\"error\":1}}\n").is_none());
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line: `annals COMMAND`, one file a command.
+//!
+//! A command reads its flags, asks the library or a server, and writes what comes. Results go to standard output,
+//! messages to standard error; [`failure`] is the one map to exit codes.
+
+mod append;
+mod client;
+mod events;
+mod export;
+mod failure;
+mod import;
+mod incoming;
+mod lines;
+mod output;
+mod query;
+mod read;
+mod serve;
+mod settings;
+mod stats;
+mod streams;
+mod tail;
+mod upload;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use failure::Failure;
+use settings::{GlobalArgs, Settings};
+
+/// A persistent event store: an HTTP server, and commands that work on its directory or through it.
+///
+/// Without a command it serves. Exit codes: 0 done, 1 the request failed, 2 wrong usage, 3 the store or the server
+/// cannot be used. Flags come before the environment, and the environment before annals.toml.
+#[derive(Debug, Parser)]
+#[command(name = "annals", version)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Append(append::AppendArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
+    Read(read::ReadArgs),
+    Tail(tail::TailArgs),
+    Streams(streams::StreamsArgs),
+    Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
+}
+
+/// Runs the command that the process was started with.
+pub(crate) fn run() -> ExitCode {
+    match dispatch(parse(std::env::args_os().collect())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::OutputClosed) {
+                output::note(&failure);
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+/// Reads the arguments; without a command they are those of `serve`, its part of the environment included.
+fn parse(mut args: Vec<std::ffi::OsString>) -> (GlobalArgs, Command) {
+    let cli = Cli::parse_from(&args);
+    match cli.command {
+        Some(command) => (cli.global, command),
+        None => {
+            args.push("serve".into());
+            parse(args)
+        }
+    }
+}
+
+fn dispatch((global, command): (GlobalArgs, Command)) -> Result<(), Failure> {
+    let settings = Settings::resolve(global)?;
+    match command {
+        Command::Serve(args) => serve::run(&args, &settings),
+        Command::Append(args) => append::run(&args, &settings),
+        Command::Import(args) => import::run(&args, &settings),
+        Command::Export(args) => export::run(&args, &settings),
+        Command::Read(args) => read::run(&args, &settings),
+        Command::Tail(args) => tail::run(&args, &settings),
+        Command::Streams(args) => streams::run(&args, &settings),
+        Command::Stats(args) => stats::run(&args, &settings),
+        Command::Verify(args) => verify::run(&args, &settings),
+    }
+}

@@ -1,0 +1,132 @@
+//! `annals serve`: the server, from binding its address to closing its store.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use annals::{EventStore, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use tokio::net::TcpListener;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::settings::{Settings, parse_address};
+use crate::http::{self, ServeConfig};
+
+/// Serves the store in a directory over HTTP; the command when none is given
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:2662]
+    #[arg(long, value_name = "ADDR:PORT", env = "ANNALS_LISTEN", value_parser = parse_address)]
+    listen: Option<SocketAddr>,
+    /// The size of new segment files in bytes [default: 67108864]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "ANNALS_SEGMENT_BYTES",
+        value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX)
+    )]
+    segment_bytes: Option<u64>,
+    /// Listen also where other machines can reach it, although nobody is asked for a token
+    #[arg(long)]
+    allow_remote: bool,
+}
+
+/// Runs the command until a signal ends it.
+pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> {
+    let mut options = settings.only_directory("serve")?.to_write();
+    if let Some(bytes) = args.segment_bytes {
+        options = options.segment_bytes(bytes);
+    }
+    let address = args.listen.unwrap_or(settings.listen);
+    check_reach(address, args.allow_remote)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    runtime.block_on(async {
+        // The address before the store: a second server on it must not touch a directory.
+        let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
+        let store = EventStore::open(options)?;
+        serve(store, listener).await
+    })
+}
+
+async fn serve(store: EventStore, listener: TcpListener) -> Result<(), Failure> {
+    // Signals before the first line: who reads it may end the server at once.
+    let shutdown = end_signal().map_err(cannot_start)?;
+    let address = listener.local_addr().map_err(cannot_start)?;
+    announce(address)?;
+    let served = http::serve(store.clone(), ServeConfig::new(address), listener, shutdown).await;
+    // Whatever ended the server, the log is marked as cleanly closed.
+    store.close()?;
+    served.map_err(|error| Failure::Unusable(format!("the server ended: {error}")))
+}
+
+fn announce(address: SocketAddr) -> Result<(), Failure> {
+    let mut out = Output::stdout();
+    out.line(format_args!("annals listening on http://{address}"))?;
+    out.flush()
+}
+
+/// Refuses an address that other machines can reach, unless that is said to be meant.
+fn check_reach(address: SocketAddr, allow_remote: bool) -> Result<(), Failure> {
+    if address.ip().is_loopback() || allow_remote {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{address} can be reached from other machines, and annals asks nobody for a token yet; listen on 127.0.0.1, \
+         or add --allow-remote if the network keeps strangers out"
+    )))
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    Failure::Unusable(match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{address} is in use; stop who listens there, or choose another with --listen ADDR:PORT")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}
+
+fn cannot_start(error: io::Error) -> Failure {
+    Failure::Unusable(format!("the server cannot start: {error}"))
+}
+
+/// Takes over the signals that end a server; the future is ready when one came.
+#[cfg(unix)]
+fn end_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(std::future::poll_fn(move |context| {
+        // Both are asked, so that both wake this.
+        let came = [interrupt.poll_recv(context), terminate.poll_recv(context)];
+        if came.iter().any(|poll| poll.is_ready()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    }))
+}
+
+/// Takes over the signals that end a server; the future is ready when one came.
+#[cfg(not(unix))]
+fn end_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    Ok(async {
+        // Without a handler the server can still be ended by force; there is nothing else to do.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_can_reach_needs_a_flag() {
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 2662));
+        assert!(matches!(check_reach(everywhere, false), Err(Failure::Usage(_))));
+        assert!(check_reach(everywhere, true).is_ok());
+        assert!(check_reach(SocketAddr::from(([127, 0, 0, 1], 0)), false).is_ok());
+    }
+}

@@ -1,0 +1,175 @@
+//! Settings: flags before environment before `annals.toml` before defaults.
+//!
+//! Clap has merged flags and environment already; what neither gave may stand in the file. A key that the file
+//! should not have is refused by name: a misspelt setting never passes for a default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use annals::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use serde::Deserialize;
+
+use super::client::Server;
+use super::failure::Failure;
+
+/// The configuration file that is read when it is there.
+const FILE: &str = "annals.toml";
+
+/// The data directory when nothing names another.
+const DATA: &str = "./annals-data";
+
+/// The address of the server when nothing names another.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2662);
+
+/// The heading of the flags of every command.
+const WHERE: &str = "Where the events are";
+
+/// The flags of every command. None may be called like an argument of a command: clap would take them for one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GlobalArgs {
+    /// The directory of the store [default: ./annals-data]
+    #[arg(long = "data", global = true, help_heading = WHERE, value_name = "DIR", env = "ANNALS_DATA")]
+    dir: Option<PathBuf>,
+    /// A running server to ask, such as http://127.0.0.1:2662, instead of the directory
+    #[arg(long, global = true, help_heading = WHERE, value_name = "URL")]
+    url: Option<Server>,
+    /// The configuration file [default: annals.toml, when it is there]
+    #[arg(long, global = true, help_heading = WHERE, value_name = "FILE", env = "ANNALS_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// What `annals.toml` may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<String>,
+    segment_bytes: Option<u64>,
+}
+
+/// What holds for one run.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    dir: PathBuf,
+    url: Option<Server>,
+    /// Where the server listens unless a flag says otherwise.
+    pub(crate) listen: SocketAddr,
+    /// The size of new segments; none is the library's default.
+    pub(crate) segment_bytes: Option<u64>,
+}
+
+/// Where the events are.
+pub(crate) enum Place<'a> {
+    /// In a directory, opened by this process.
+    Directory(Directory<'a>),
+    /// Behind a server.
+    Server(&'a Server),
+}
+
+/// The directory of a store and how to open it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directory<'a> {
+    dir: &'a Path,
+    segment_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// Puts together flags, environment and file.
+    pub(crate) fn resolve(args: GlobalArgs) -> Result<Settings, Failure> {
+        let path = args.config.clone().unwrap_or_else(|| FILE.into());
+        let file = File::read(&path, args.config.is_some())?;
+        let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
+        let listen = match &file.listen {
+            Some(text) => parse_address(text).map_err(|what| wrong(format!("`listen`: {what}")))?,
+            None => LISTEN,
+        };
+        if let Some(bytes) = file.segment_bytes
+            && !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
+        {
+            let range = format!("{SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} bytes");
+            return Err(wrong(format!("`segment_bytes` is {bytes}; a segment has {range}")));
+        }
+        // A directory that the file names is meant from where the file lies.
+        let beside_file = |data: PathBuf| path.parent().map(|parent| parent.join(&data)).unwrap_or(data);
+        let dir = args.dir.or(file.data.map(beside_file)).unwrap_or_else(|| DATA.into());
+        Ok(Settings { dir, url: args.url, listen, segment_bytes: file.segment_bytes })
+    }
+
+    /// The directory or the server that was named.
+    pub(crate) fn place(&self) -> Place<'_> {
+        match &self.url {
+            Some(server) => Place::Server(server),
+            None => Place::Directory(self.directory()),
+        }
+    }
+
+    /// The directory, for a command that works on files; `command` names it when a server was given instead.
+    pub(crate) fn only_directory(&self, command: &str) -> Result<Directory<'_>, Failure> {
+        match self.url {
+            Some(_) => Err(Failure::Usage(format!(
+                "`annals {command}` works on the files themselves: name the directory with --data, not a server \
+                 with --url"
+            ))),
+            None => Ok(self.directory()),
+        }
+    }
+
+    fn directory(&self) -> Directory<'_> {
+        Directory { dir: &self.dir, segment_bytes: self.segment_bytes }
+    }
+}
+
+impl Directory<'_> {
+    /// How to open the store for writing; it is made where there is none.
+    pub(crate) fn to_write(self) -> Options {
+        let options = Options::new(self.dir);
+        match self.segment_bytes {
+            Some(bytes) => options.segment_bytes(bytes),
+            None => options,
+        }
+    }
+
+    /// How to open the store for reading. A server may use the directory at the same time.
+    pub(crate) fn to_read(self) -> Options {
+        Options::new(self.dir).read_only(true).create(false)
+    }
+
+    /// The path, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir
+    }
+}
+
+impl File {
+    fn read(path: &Path, must_exist: bool) -> Result<File, Failure> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                Failure::Usage(format!("{}: {}", path.display(), error.to_string().trim_end()))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(File::default()),
+            Err(error) => Err(Failure::Usage(format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+}
+
+/// Reads an address to listen on.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is no address and port, such as {LISTEN} or [::1]:2662"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_the_file_does_not_know_is_refused_by_name() {
+        let error = toml::from_str::<File>("lisen = \"127.0.0.1:1\"").expect_err("is misspelt");
+        assert!(error.to_string().contains("unknown field `lisen`"), "{error}");
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_optional() {
+        let file: File = toml::from_str("segment_bytes = 65536").expect("legal");
+        assert_eq!((file.data, file.listen, file.segment_bytes), (None, None, Some(65536)));
+    }
+}

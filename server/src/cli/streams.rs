@@ -1,0 +1,97 @@
+//! `annals streams`: which streams there are.
+
+use annals::{EventStore, Position, StreamInfo};
+use serde::{Deserialize, Serialize};
+
+use super::client::{Line, Server};
+use super::failure::Failure;
+use super::output::Output;
+use super::settings::{Directory, Place, Settings};
+use crate::wire::Params;
+
+/// Prints the names of the streams, one a line, in the order of their first events
+#[derive(Debug, clap::Args)]
+pub(crate) struct StreamsArgs {
+    /// Only streams whose name begins with this
+    #[arg(long, default_value = "")]
+    prefix: String,
+    /// Print what is known of each as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of a stream, in the form of the server.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StreamLine {
+    stream: String,
+    version: u64,
+    first_version: u64,
+    first_position: u64,
+    last_position: u64,
+    first_recorded_at: String,
+    last_recorded_at: String,
+    bytes: u64,
+}
+
+/// The part of a server's line that names the stream.
+#[derive(Deserialize)]
+struct Named {
+    stream: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &StreamsArgs, settings: &Settings) -> Result<(), Failure> {
+    let mut out = Output::stdout();
+    match settings.place() {
+        Place::Directory(directory) => from_directory(args, directory, &mut out)?,
+        Place::Server(server) => from_server(args, server, &mut out)?,
+    }
+    out.flush()
+}
+
+fn from_directory(args: &StreamsArgs, directory: Directory<'_>, out: &mut Output) -> Result<(), Failure> {
+    let store = EventStore::open(directory.to_read())?;
+    for info in store.streams(Position::START)? {
+        let info = info?;
+        if info.name.is_system() || !info.name.as_str().starts_with(&args.prefix) {
+            continue;
+        }
+        if args.json {
+            out.json(&StreamLine::from(&info))?;
+        } else {
+            out.line(&info.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn from_server(args: &StreamsArgs, server: &Server, out: &mut Output) -> Result<(), Failure> {
+    let mut answer = server.get("/streams", &Params::default().with("prefix", &args.prefix))?;
+    while let Some(line) = answer.next_line()? {
+        let Line::Result(line) = line else { continue };
+        if args.json {
+            out.bytes(line)?;
+        } else {
+            let named: Named = serde_json::from_slice(line)
+                .map_err(|error| Failure::Unusable(format!("the server's list cannot be read: {error}")))?;
+            out.line(named.stream)?;
+        }
+    }
+    Ok(())
+}
+
+impl From<&StreamInfo> for StreamLine {
+    fn from(info: &StreamInfo) -> StreamLine {
+        StreamLine {
+            stream: info.name.to_string(),
+            version: info.version.get(),
+            first_version: info.first_version.get(),
+            first_position: info.first_position.get(),
+            last_position: info.last_position.get(),
+            first_recorded_at: info.first_recorded_at.to_string(),
+            last_recorded_at: info.last_recorded_at.to_string(),
+            bytes: info.bytes,
+        }
+    }
+}

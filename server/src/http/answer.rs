@@ -1,0 +1,64 @@
+//! Answers: JSON values, and the headers that answers about streams carry.
+
+use annals::StreamVersion;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::accept::JSON;
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(value).expect("answers are made of texts and numbers");
+    with_type(status, JSON, Body::from(body))
+}
+
+/// An answer with a body of this media type.
+pub(crate) fn with_type(status: StatusCode, media_type: &'static str, body: Body) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response()
+}
+
+/// Adds headers that let a client see again whether a stream has moved.
+pub(crate) fn tag_version(response: &mut Response, version: StreamVersion) {
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag(version));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+}
+
+/// Whether the client has this version already, as its `If-None-Match` says.
+pub(crate) fn has_version(headers: &HeaderMap, version: StreamVersion) -> bool {
+    let wanted = etag(version);
+    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    // A proxy that compresses makes an entity tag weak; for reading that does not matter.
+    lists
+        .flat_map(|list| list.split(','))
+        .any(|tag| tag.trim().strip_prefix("W/").unwrap_or(tag.trim()).as_bytes() == wanted.as_bytes())
+}
+
+/// The entity tag of a version.
+pub(crate) fn etag(version: StreamVersion) -> HeaderValue {
+    header_value(&format!("\"{version}\""))
+}
+
+/// The id of the history, on every answer.
+pub(crate) const HISTORY: HeaderName = HeaderName::from_static("annals-history");
+
+/// A header value made of what annals itself writes, which is always visible ASCII.
+pub(crate) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("digits, hex and quotes are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_the_version_is_recognised_by_its_tag() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"4\", W/\"5\""));
+        assert!(has_version(&headers, StreamVersion::new(5)));
+        assert!(!has_version(&headers, StreamVersion::new(6)));
+    }
+}

@@ -1,0 +1,112 @@
+//! What every handler shares: the store, the configuration, and what bounds the work done at one time.
+
+use std::sync::Arc;
+
+use annals::{EventStore, StreamName};
+use axum::extract::{FromRequestParts, Path};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use tokio::sync::{Semaphore, watch};
+
+use super::ServeConfig;
+use super::problem::{self, Problem};
+use crate::wire::Params;
+
+/// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
+const IMPORTS_MAX: usize = 8;
+
+/// The unit of the body budget: a semaphore counts in 32 bits, so bytes would end at 4 GiB.
+pub(crate) const BUDGET_UNIT_BYTES: u64 = 1024;
+
+/// The state of the server.
+pub(crate) struct App {
+    pub(crate) store: EventStore,
+    pub(crate) config: ServeConfig,
+    /// What is left for request bodies, in units of [`BUDGET_UNIT_BYTES`].
+    pub(crate) body_budget: Arc<Semaphore>,
+    /// The imports that may still begin.
+    pub(crate) imports: Arc<Semaphore>,
+    /// Becomes true when the server is asked to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(crate) fn new(store: EventStore, config: ServeConfig, stopping: watch::Receiver<bool>) -> App {
+        let units = config.body_budget_bytes / BUDGET_UNIT_BYTES;
+        let units =
+            usize::try_from(units).map_or(Semaphore::MAX_PERMITS, |units| units.min(Semaphore::MAX_PERMITS));
+        App {
+            store,
+            config,
+            body_budget: Arc::new(Semaphore::new(units)),
+            imports: Arc::new(Semaphore::new(IMPORTS_MAX)),
+            stopping,
+        }
+    }
+
+    /// Runs work that may wait for the disk, for another thread or for a long computation. The threads that serve
+    /// connections must not: there are as few of them as processors, and one that waits serves nobody.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<App>,
+        work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&app)).await {
+            Ok(done) => done,
+            Err(error) => {
+                Err(Problem::new(problem::INTERNAL, format!("the request's work did not end: {error}")))
+            }
+        }
+    }
+
+    /// Refuses a cursor of another history.
+    pub(crate) fn check_history(&self, params: &Params) -> Result<(), Problem> {
+        let history = self.store.history().to_string();
+        match params.one("history")? {
+            Some(given) if given != history => Err(Problem::new(
+                problem::HISTORY,
+                format!("the store is at history {history}; the cursor was made in another one: start over"),
+            )
+            .with("history", history)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The parameters of a request, each one of `known`.
+pub(crate) fn params_of(uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
+    Ok(Params::parse(uri.query().unwrap_or_default(), known)?)
+}
+
+/// The stream that a path names.
+pub(crate) struct StreamPath(pub(crate) StreamName);
+
+impl<S: Send + Sync> FromRequestParts<S> for StreamPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<StreamPath, Problem> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Problem::invalid(format!("the stream's name in the path: {error}")))?;
+        Ok(StreamPath(StreamName::parse(&name)?))
+    }
+}
+
+impl StreamPath {
+    /// The stream, when a client may write to it.
+    pub(crate) fn writable(self) -> Result<StreamName, Problem> {
+        check_writable(&self.0)?;
+        Ok(self.0)
+    }
+}
+
+/// Refuses streams that only the store writes to.
+pub(crate) fn check_writable(stream: &StreamName) -> Result<(), Problem> {
+    if stream.is_system() {
+        return Err(Problem::invalid(format!(
+            "{stream} is a stream of the store itself; choose a name that does not start with $"
+        ))
+        .with("field", "stream"));
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! Appending: to one stream, by publishing, and to several streams at once.
+//!
+//! The path is the same for all: read the body whole, make an append of it, hand it over, await its ticket. A client
+//! that goes away does not cancel what was handed over.
+
+use std::sync::Arc;
+
+use annals::{
+    Append, AppendError, EventType, ExpectedVersion, NewEvent, Receipt, StreamName, StreamReceipt, Ticket,
+};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::Response;
+use axum::routing::{any, post};
+use serde_json::{Value, json};
+
+use super::answer::{self, etag};
+use super::app::{App, StreamPath, check_writable, params_of};
+use super::body::{BodyLimit, HeldBody, kind_of, read_whole, require_json};
+use super::condition::Condition;
+use super::paths;
+use super::problem::Problem;
+use crate::wire::{WireError, WireEvent, parse_events, parse_transaction};
+
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::EVENTS_EMPTY, any(async || Problem::invalid("the stream's name in the path is empty")))
+        .route(paths::EVENTS_STREAM, post(append))
+        .route(paths::EVENTS, post(publish))
+        .route(paths::TRANSACTIONS, post(transact))
+}
+
+async fn append(
+    State(app): State<Arc<App>>,
+    stream: StreamPath,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Body,
+) -> Result<Response, Problem> {
+    let stream = stream.writable()?;
+    let params = params_of(&uri, &[&["expectedVersion"]])?;
+    let condition = Condition::parse(&headers, params.one("expectedVersion")?)?;
+    refuse_idempotency_key(&headers)?;
+    let kind = kind_of(&headers)?;
+    let body = read_body(&app, &headers, body).await?;
+
+    let asked = condition.clone();
+    let ticket = app
+        .blocking(move |app| {
+            let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
+            drop(body);
+            let events = of_stream(events, &stream)?;
+            let expected = asked.resolve(&app.store, &stream)?;
+            submit(app, Append::to(stream, expected, events))
+        })
+        .await;
+    let receipt = match ticket {
+        Ok(ticket) => ticket.await.map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
+    let receipt = receipt.map_err(|problem| condition.refusal(problem))?;
+
+    let Some(stream) = receipt.streams.first() else { return Err(no_stream()) };
+    let mut answer = stream_to_json(stream);
+    answer["durability"] = json!(receipt.durability.as_str());
+    let mut response = answer::json(StatusCode::CREATED, &answer);
+    response.headers_mut().insert(header::ETAG, etag(stream.version));
+    Ok(response)
+}
+
+async fn publish(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Body,
+) -> Result<Response, Problem> {
+    params_of(&uri, &[])?;
+    refuse_conditions(&headers, "publishing sets no condition; append to /events/{stream} to set one")?;
+    refuse_idempotency_key(&headers)?;
+    let kind = kind_of(&headers)?;
+    let body = read_body(&app, &headers, body).await?;
+
+    let (ticket, published) = app
+        .blocking(move |app| {
+            let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
+            let one = events.len() == 1 && !is_list(&body);
+            drop(body);
+            let published = Published::sort(events)?;
+            let order = published.order;
+            Ok((submit(app, published.append)?, (order, one)))
+        })
+        .await?;
+    let (order, one) = published;
+    let receipt = ticket.await?;
+    let answers: Option<Vec<Value>> = order.iter().map(|place| published_to_json(&receipt, *place)).collect();
+    match answers.as_deref() {
+        None => Err(no_stream()),
+        Some([answer]) if one => Ok(answer::json(StatusCode::ACCEPTED, answer)),
+        Some(answers) => Ok(answer::json(StatusCode::ACCEPTED, &answers)),
+    }
+}
+
+async fn transact(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Body,
+) -> Result<Response, Problem> {
+    params_of(&uri, &[])?;
+    refuse_conditions(&headers, "a transaction has an `expectedVersion` in each write instead")?;
+    refuse_idempotency_key(&headers)?;
+    require_json(&headers)?;
+    let body = read_body(&app, &headers, body).await?;
+
+    let ticket = app
+        .blocking(move |app| {
+            let writes = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
+            drop(body);
+            let mut append = Append::default();
+            for write in writes {
+                check_writable(&write.stream)?;
+                let events = of_stream(write.events, &write.stream)?;
+                append = append.and_to(write.stream, write.expected, events);
+            }
+            submit(app, append)
+        })
+        .await?;
+    let receipt = ticket.await?;
+    let answer = json!({
+        "position": receipt.position,
+        "durability": receipt.durability.as_str(),
+        "streams": receipt.streams.iter().map(stream_to_json).collect::<Vec<_>>(),
+    });
+    Ok(answer::json(StatusCode::CREATED, &answer))
+}
+
+/// Reads the body of an append, whose limit is that of an append.
+async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<HeldBody, Problem> {
+    let limit = BodyLimit { name: "appendBytesMax", bytes_max: app.store.limits().append_bytes_max };
+    read_whole(app, headers, body, limit).await
+}
+
+/// Hands an append over. Waits while the store's queue is full, so it is called on a blocking thread, as the parsing
+/// before it is, which takes long for a large body.
+fn submit(app: &App, append: Append) -> Result<Ticket, Problem> {
+    app.store.submit(append).map_err(|error: AppendError| error.into())
+}
+
+/// The events, each of which names `stream` or none.
+fn of_stream(events: Vec<WireEvent>, stream: &StreamName) -> Result<Vec<NewEvent>, Problem> {
+    if let Some(at) =
+        events.iter().position(|event| event.stream.as_ref().is_some_and(|named| named != stream))
+    {
+        let error =
+            WireError::field("stream", format!("is another stream than {stream}, which the request names"));
+        return Err(error.within(&format!("[{at}]")).into());
+    }
+    Ok(events.into_iter().map(|event| event.event).collect())
+}
+
+/// Published events as one append, and where in its receipt each of them will be.
+#[derive(Debug)]
+struct Published {
+    append: Append,
+    order: Vec<Place>,
+}
+
+/// A place in a receipt: the stream, and the event of it.
+type Place = (usize, usize);
+
+impl Published {
+    /// Sorts events by stream, keeping their order within each.
+    fn sort(events: Vec<WireEvent>) -> Result<Published, Problem> {
+        let mut streams: Vec<(StreamName, Vec<NewEvent>)> = Vec::new();
+        let mut numbers = std::collections::HashMap::new();
+        let mut order = Vec::with_capacity(events.len());
+        for (WireEvent { stream, event_type, event }, at) in events.into_iter().zip(0..) {
+            let stream = match stream {
+                Some(stream) => stream,
+                None => stream_of(&event_type, at)?,
+            };
+            check_writable(&stream)?;
+            let number = *numbers.entry(stream.clone()).or_insert_with(|| {
+                streams.push((stream, Vec::new()));
+                streams.len() - 1
+            });
+            order.push((number, streams[number].1.len()));
+            streams[number].1.push(event);
+        }
+        let append = streams.into_iter().fold(Append::default(), |append, (stream, events)| {
+            append.and_to(stream, ExpectedVersion::Any, events)
+        });
+        Ok(Published { append, order })
+    }
+}
+
+/// The stream of an event that names none: its type up to the first dot.
+fn stream_of(event_type: &EventType, at: usize) -> Result<StreamName, Problem> {
+    let event_type = event_type.as_str();
+    let name = event_type.split_once('.').map_or(event_type, |(name, _)| name);
+    StreamName::parse(name).map_err(|error| {
+        let what = format!("is missing, and the type does not begin with a name for it: {error}");
+        WireError::field("stream", what).within(&format!("[{at}]")).into()
+    })
+}
+
+fn published_to_json(receipt: &Receipt, (stream, event): Place) -> Option<Value> {
+    let stream = receipt.streams.get(stream)?;
+    let event = stream.events.get(event)?;
+    Some(json!({
+        "eventId": event.id.to_string(),
+        "status": "PUBLISHED",
+        "stream": stream.stream.as_str(),
+        "streamVersion": event.stream_version,
+        "position": event.position,
+        // Nobody can subscribe under a name yet.
+        "subscribers": [],
+    }))
+}
+
+fn stream_to_json(receipt: &StreamReceipt) -> Value {
+    let event = |event: &annals::AppendedEvent| {
+        json!({
+            "eventId": event.id.to_string(),
+            "streamVersion": event.stream_version,
+            "position": event.position,
+        })
+    };
+    json!({
+        "stream": receipt.stream.as_str(),
+        "streamVersion": receipt.version,
+        "position": receipt.events.last().map(|event| event.position),
+        "events": receipt.events.iter().map(event).collect::<Vec<_>>(),
+    })
+}
+
+fn no_stream() -> Problem {
+    Problem::new(super::problem::INTERNAL, "the receipt lacks an event that was appended")
+}
+
+/// Whether a body asks for a list as its answer.
+fn is_list(body: &HeldBody) -> bool {
+    body.bytes().iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+fn refuse_conditions(headers: &HeaderMap, why: &str) -> Result<(), Problem> {
+    match headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
+        // To ignore it would be to append what must not be appended.
+        true => Err(Problem::invalid(format!("`If-Match` and `If-None-Match` have no meaning here: {why}"))),
+        false => Ok(()),
+    }
+}
+
+/// A client that sends a key relies on it: to ignore it would be to append twice.
+fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.contains_key("idempotency-key") {
+        true => Err(Problem::invalid(
+            "`Idempotency-Key` is not supported by this version; give each event an `id`, or set an expected version",
+        )),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Purpose, parse_event};
+
+    fn event(json: &str) -> WireEvent {
+        parse_event(json.as_bytes(), Purpose::Append).expect("legal")
+    }
+
+    #[test]
+    fn published_events_are_sorted_by_stream_and_found_again_in_their_order() {
+        let events = vec![
+            event(r#"{"type":"order.created","data":1}"#),
+            event(r#"{"type":"user.created","data":1}"#),
+            event(r#"{"type":"paid","data":1,"stream":"order"}"#),
+            event(r#"{"type":"login","data":1}"#),
+        ];
+        let published = Published::sort(events).expect("legal");
+        assert_eq!(published.order, [(0, 0), (1, 0), (0, 1), (2, 0)]);
+        assert_eq!(published.append.len(), 4);
+    }
+
+    #[test]
+    fn an_event_without_a_stream_must_have_a_type_that_begins_with_one() {
+        for json in [
+            r#"{"type":".created","data":1}"#,
+            r#"{"type":"$settings.changed","data":1}"#,
+            r#"{"type":"stream.created","data":1}"#,
+        ] {
+            assert!(Published::sort(vec![event(json)]).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_names_another_stream_than_the_request_is_refused() {
+        let stream = StreamName::parse("a").expect("legal");
+        let ours = event(r#"{"type":"t","data":1,"stream":"a"}"#);
+        let theirs = event(r#"{"type":"t","data":1,"stream":"b"}"#);
+        assert!(of_stream(vec![ours.clone()], &stream).is_ok());
+        assert!(of_stream(vec![ours, theirs], &stream).is_err());
+    }
+}

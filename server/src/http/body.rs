@@ -1,0 +1,216 @@
+//! Request bodies: read whole under a limit and a common budget, or passed on piece by piece.
+//!
+//! Invariant: however many clients send at once, the bodies held in memory stay within the budget.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
+
+use super::app::{App, BUDGET_UNIT_BYTES};
+use super::problem::{self, Problem};
+use crate::wire::BodyKind;
+
+/// How much of a refused body is read and thrown away. A connection that is closed while its client still sends may
+/// lose the answer that says why.
+const DISCARD_BYTES_MAX: u64 = 256 << 20;
+
+/// How long that may take.
+const DISCARD_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A limit on a body, by its name in `GET /limits`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit {
+    pub(crate) name: &'static str,
+    pub(crate) bytes_max: u64,
+}
+
+/// A body in memory. Dropping it gives its share of the budget back.
+pub(crate) struct HeldBody {
+    bytes: Vec<u8>,
+    _share: OwnedSemaphorePermit,
+}
+
+impl HeldBody {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes.into()
+    }
+}
+
+/// How the events of a body are written, by its content type.
+pub(crate) fn kind_of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
+    match media_type(headers).as_deref() {
+        Some("application/json") => Ok(BodyKind::Json),
+        Some("application/x-ndjson" | "application/ndjson") => Ok(BodyKind::Lines),
+        other => Err(unsupported(other, "application/json, application/x-ndjson or application/ndjson")),
+    }
+}
+
+/// Refuses every content type but JSON.
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    match media_type(headers).as_deref() {
+        Some("application/json") => Ok(()),
+        other => Err(unsupported(other, "application/json")),
+    }
+}
+
+/// Refuses every content type but NDJSON.
+pub(crate) fn require_lines(headers: &HeaderMap) -> Result<(), Problem> {
+    match media_type(headers).as_deref() {
+        Some("application/x-ndjson" | "application/ndjson") => Ok(()),
+        other => Err(unsupported(other, "application/x-ndjson or application/ndjson")),
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let (name, _) = given.split_once(';').unwrap_or((given, ""));
+    Some(name.trim().to_ascii_lowercase())
+}
+
+fn unsupported(given: Option<&str>, wanted: &str) -> Problem {
+    let given = given.unwrap_or("missing");
+    Problem::new(problem::MEDIA_TYPE, format!("the content type is {given}; send {wanted}"))
+}
+
+/// Reads a body whole. One that is too large is refused before it is read, when it says so itself.
+pub(crate) async fn read_whole(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    limit: BodyLimit,
+) -> Result<HeldBody, Problem> {
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let mut pieces = Pieces::new(body, app.config.body_wait_max);
+    if declared.is_some_and(|length| length > limit.bytes_max) {
+        // A client that asked whether to send has not sent yet: refusing is enough.
+        if !headers.contains_key(header::EXPECT) {
+            pieces.discard();
+        }
+        return Err(too_large(limit));
+    }
+    let bytes_max = declared.unwrap_or(limit.bytes_max);
+    let share = reserve(app, bytes_max).await?;
+    let mut bytes = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
+    while let Some(piece) = pieces.next().await? {
+        if (bytes.len() + piece.len()) as u64 > limit.bytes_max {
+            pieces.discard();
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(HeldBody { bytes, _share: share })
+}
+
+fn too_large(limit: BodyLimit) -> Problem {
+    let BodyLimit { name, bytes_max } = limit;
+    Problem::new(
+        problem::TOO_LARGE,
+        format!("the body has more than {bytes_max} bytes, the most that {name} allows; send less at a time"),
+    )
+    .with("limit", name)
+    .with("unit", "bytes")
+    .with("max", bytes_max)
+}
+
+/// Waits until the budget has room for a body.
+async fn reserve(app: &App, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
+    // A budget smaller than one body still lets one through at a time.
+    let units = bytes.min(app.config.body_budget_bytes) / BUDGET_UNIT_BYTES;
+    let units = u32::try_from(units).unwrap_or(u32::MAX);
+    let share = Arc::clone(&app.body_budget).acquire_many_owned(units).await;
+    share.map_err(|_| Problem::new(problem::CLOSED, "the server is shutting down"))
+}
+
+/// A body piece by piece.
+pub(crate) struct Pieces {
+    stream: BodyDataStream,
+    wait_max: Duration,
+}
+
+impl Pieces {
+    pub(crate) fn new(body: Body, wait_max: Duration) -> Pieces {
+        Pieces { stream: body.into_data_stream(), wait_max }
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let next = poll_fn(|context| Pin::new(&mut self.stream).poll_next(context));
+        match timeout(self.wait_max, next).await {
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(piece))) => Ok(Some(piece)),
+            Ok(Some(Err(error))) => Err(Problem::invalid(format!("the body broke off: {error}"))),
+            Err(_) => {
+                let waited = self.wait_max.as_secs();
+                Err(Problem::new(problem::TOO_SLOW, format!("no piece of the body came for {waited} s")))
+            }
+        }
+    }
+
+    /// Reads the rest and throws it away, on a task of its own, so that the answer does not wait.
+    pub(crate) fn discard(mut self) {
+        tokio::spawn(timeout(DISCARD_WAIT_MAX, async move {
+            let mut left = DISCARD_BYTES_MAX;
+            while let Ok(Some(piece)) = self.next().await {
+                match left.checked_sub(piece.len() as u64) {
+                    Some(less) => left = less,
+                    None => return,
+                }
+            }
+        }));
+    }
+}
+
+/// Waits for `work`, or for the server to be stopped: then there is no result.
+pub(crate) async fn unless_stopping<T>(
+    mut stopping: watch::Receiver<bool>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => stopped.as_mut().poll(context).map(|_| None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn kind(content_type: &'static str) -> Option<BodyKind> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        kind_of(&headers).ok()
+    }
+
+    #[test]
+    fn the_content_type_says_how_events_are_written() {
+        assert_eq!(kind("application/json"), Some(BodyKind::Json));
+        assert_eq!(kind("Application/JSON; charset=utf-8"), Some(BodyKind::Json));
+        assert_eq!(kind("application/x-ndjson"), Some(BodyKind::Lines));
+    }
+
+    #[test]
+    fn what_a_web_form_can_send_is_refused() {
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+            assert_eq!(kind(content_type), None, "{content_type}");
+        }
+        assert!(kind_of(&HeaderMap::new()).is_err());
+    }
+}

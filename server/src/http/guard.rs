@@ -1,0 +1,107 @@
+//! Keeps web pages out. A store on a developer's machine asks for no token, so any page in the browser could write to
+//! it; but a browser says in `Host` and `Origin` where a request is meant to go and where it comes from.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{self, header_value};
+use super::app::App;
+use super::problem::{self, Problem};
+
+/// Checks a request before anything else looks at it, and names the history on its answer.
+pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let hosts = app.config.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
+    let mut response = match check_headers(request.headers(), hosts) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    response.headers_mut().insert(answer::HISTORY, header_value(&app.store.history().to_string()));
+    response
+}
+
+/// `hosts` are the names allowed beside those of the loopback; none when the server can be reached from elsewhere and
+/// cannot know all its names.
+fn check_headers(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if let Some(hosts) = hosts
+        && !is_own(host, hosts)
+    {
+        // A page whose own name was made to resolve to this machine passes every check of its browser but this.
+        return Err(Problem::new(
+            problem::FORBIDDEN,
+            "the `Host` header names another machine; use localhost, 127.0.0.1 or [::1]",
+        ));
+    }
+    match headers.get(header::ORIGIN) {
+        Some(origin) if !is_same(origin.as_bytes(), host) => Err(Problem::new(
+            problem::FORBIDDEN,
+            "the request comes from a web page of another origin, which this server does not allow",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_own(host: &str, hosts: &[String]) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+        || name.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn is_same(origin: &[u8], host: &str) -> bool {
+    let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn passes(host: &'static str, origin: Option<&'static str>, hosts: Option<&[String]>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static(host));
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        check_headers(&headers, hosts).is_ok()
+    }
+
+    #[test]
+    fn a_local_server_answers_only_to_local_names() {
+        for host in ["localhost:2662", "LOCALHOST", "127.0.0.1:1", "127.8.9.1", "[::1]:2662"] {
+            assert!(passes(host, None, Some(&[])), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1:2662", "", "a b"] {
+            assert!(!passes(host, None, Some(&[])), "{host}");
+        }
+        assert!(check_headers(&HeaderMap::new(), Some(&[])).is_err());
+    }
+
+    #[test]
+    fn a_configured_name_is_a_local_one() {
+        assert!(passes("annals.test:80", None, Some(&["annals.test".to_owned()])));
+    }
+
+    #[test]
+    fn a_server_that_others_can_reach_answers_to_every_name() {
+        assert!(passes("annals.example", None, None));
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_refused_and_one_of_the_same_is_not() {
+        assert!(passes("localhost:2662", Some("http://localhost:2662"), Some(&[])));
+        for origin in ["http://localhost:3000", "http://evil.example", "null", "localhost:2662"] {
+            assert!(!passes("localhost:2662", Some(origin), Some(&[])), "{origin}");
+            assert!(!passes("localhost:2662", Some(origin), None), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Importing: a body of any length, one event a line, committed in batches while it arrives.
+//!
+//! Three parties and two bounded channels: a task takes pieces of the body, a blocking thread makes events of them and
+//! imports, and the answer passes on what was committed. Whoever is slow slows the others down, except that a client
+//! which sends all before it reads gets fewer, wider result lines instead of a standstill.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use annals::{BatchReport, EventStore, ImportReport, Importer};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::Bytes;
+use futures_core::Stream;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::accept::NDJSON;
+use super::answer::with_type;
+use super::app::check_writable;
+use super::app::{App, params_of};
+use super::body::{Pieces, require_lines, unless_stopping};
+use super::paths;
+use super::problem::{self, Problem};
+use crate::wire::{Purpose, WireError, parse_event};
+
+/// Pieces of a body that wait to be imported.
+const PIECES_MAX: usize = 4;
+
+/// Result lines that wait for the client.
+const RESULTS_MAX: usize = 64;
+
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new().route(paths::IMPORT, post(import))
+}
+
+async fn import(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Body,
+) -> Result<Response, Problem> {
+    params_of(&uri, &[])?;
+    require_lines(&headers)?;
+    let closed = |_| Problem::new(problem::CLOSED, "the server is shutting down");
+    let turn = Arc::clone(&app.imports).acquire_owned().await.map_err(closed)?;
+    let (pieces_in, pieces) = mpsc::channel(PIECES_MAX);
+    let (results, lines) = mpsc::channel(RESULTS_MAX);
+    let body = Pieces::new(body, app.config.body_wait_max);
+    tokio::spawn(pump(Arc::clone(&app), body, pieces_in));
+    tokio::task::spawn_blocking(move || {
+        let line_bytes_max = app.store.limits().append_bytes_max;
+        run(&app.store, line_bytes_max, pieces, Results { lines: results, waiting: None });
+        drop(turn);
+    });
+    Ok(with_type(StatusCode::OK, NDJSON, Body::from_stream(Received(lines))))
+}
+
+/// Passes the body on, until it ends, breaks off, or nobody wants more of it.
+async fn pump(app: Arc<App>, mut body: Pieces, pieces: mpsc::Sender<Result<Bytes, Problem>>) {
+    loop {
+        let stopped =
+            || Err(Problem::new(problem::CLOSED, "the server is shutting down; import the rest later"));
+        let piece = match unless_stopping(app.stopping.clone(), body.next()).await.unwrap_or_else(stopped) {
+            Ok(Some(piece)) => Ok(piece),
+            Ok(None) => return,
+            Err(problem) => Err(problem),
+        };
+        let broken = piece.is_err();
+        if pieces.send(piece).await.is_err() {
+            // A bad line has ended the import; the client is still sending.
+            body.discard();
+            return;
+        }
+        if broken {
+            return;
+        }
+    }
+}
+
+/// Imports what comes, and tells the client how it went.
+fn run(
+    store: &EventStore,
+    line_bytes_max: u64,
+    mut pieces: mpsc::Receiver<Result<Bytes, Problem>>,
+    mut results: Results,
+) {
+    let mut importer = store.import();
+    let mut lines = LineSplitter { partial: Vec::new(), number: 0, bytes_max: line_bytes_max };
+    let push = |importer: &mut Importer, results: &mut Results, number: u64, line: &[u8]| {
+        push_line(importer, results, line).map_err(|problem| problem.with("line", number))
+    };
+    let mut imported = Ok(());
+    while let (Ok(()), Some(piece)) = (&imported, pieces.blocking_recv()) {
+        imported = piece.and_then(|piece| {
+            lines.split(&piece, |number, line| push(&mut importer, &mut results, number, line))
+        });
+    }
+    imported =
+        imported.and_then(|()| lines.finish(|number, line| push(&mut importer, &mut results, number, line)));
+    drop(pieces);
+    match imported {
+        Ok(()) => finish(importer, results),
+        Err(problem) => results.fail(problem, importer.report()),
+    }
+}
+
+/// Imports one line and reports the batch that it completed.
+fn push_line(importer: &mut Importer, results: &mut Results, line: &[u8]) -> Result<(), Problem> {
+    let wire = parse_event(line, Purpose::Import).map_err(|mut error| {
+        // The parser saw one line only; the import knows which.
+        error.line = None;
+        Problem::from(error)
+    })?;
+    let stream = wire.stream.ok_or_else(|| {
+        Problem::from(WireError::field("stream", "is missing; an imported event names its stream"))
+    })?;
+    check_writable(&stream)?;
+    match importer.push(stream, wire.event)? {
+        Some(batch) => results.batch(batch),
+        None => Ok(()),
+    }
+}
+
+fn finish(importer: Importer, mut results: Results) {
+    let committed = importer.report().clone();
+    match importer.finish() {
+        Err(error) => results.fail(error.into(), &committed),
+        Ok((batch, report)) => {
+            let told = batch.map_or(Ok(()), |batch| results.batch(batch));
+            if told.is_ok() {
+                results.end(&json!({"summary": report_to_json(&report)}));
+            }
+        }
+    }
+}
+
+fn report_to_json(report: &ImportReport) -> Value {
+    json!({
+        "lines": report.lines,
+        "appended": report.appended,
+        "repeated": report.repeated,
+        "position": report.position,
+    })
+}
+
+/// The lines of the answer.
+struct Results {
+    lines: mpsc::Sender<Bytes>,
+    /// Batches that the client has not been told of, as one.
+    waiting: Option<BatchReport>,
+}
+
+impl Results {
+    /// Tells of a batch, or keeps it for later when the client does not read.
+    fn batch(&mut self, batch: BatchReport) -> Result<(), Problem> {
+        let batch = match self.waiting.take() {
+            Some(earlier) => joined(&earlier, batch),
+            None => batch,
+        };
+        match self.lines.try_send(batch_line(&batch)) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.waiting = Some(batch);
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                Err(Problem::new(problem::CLOSED, "the client went away; what was committed stays"))
+            }
+        }
+    }
+
+    fn fail(self, problem: Problem, committed: &ImportReport) {
+        let problem = problem.with("committed", report_to_json(committed));
+        self.send_last(problem.to_line().into());
+    }
+
+    fn end(self, value: &Value) {
+        self.send_last(line_of(value));
+    }
+
+    /// Waits for the client, which is all that is left to do. One that went away is not told.
+    fn send_last(mut self, line: Bytes) {
+        let waiting = self.waiting.take().map(|batch| batch_line(&batch));
+        for line in waiting.into_iter().chain([line]) {
+            if self.lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Two batches, one after the other, as one.
+fn joined(earlier: &BatchReport, mut later: BatchReport) -> BatchReport {
+    later.appended += earlier.appended;
+    later.repeated += earlier.repeated;
+    later
+}
+
+fn batch_line(batch: &BatchReport) -> Bytes {
+    line_of(&json!({
+        "lines": batch.lines,
+        "appended": batch.appended,
+        "repeated": batch.repeated,
+        "position": batch.position,
+    }))
+}
+
+fn line_of(value: &Value) -> Bytes {
+    format!("{value}\n").into()
+}
+
+/// Cuts pieces into lines. A line that spans pieces is put together; none may be longer than `bytes_max`.
+struct LineSplitter {
+    partial: Vec<u8>,
+    number: u64,
+    bytes_max: u64,
+}
+
+impl LineSplitter {
+    fn split(
+        &mut self,
+        mut piece: &[u8],
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        while let Some(at) = piece.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = (&piece[..at], &piece[at + 1..]);
+            self.check_len(line.len())?;
+            self.number += 1;
+            if self.partial.is_empty() {
+                each_filled(self.number, line, &mut each)?;
+            } else {
+                self.partial.extend_from_slice(line);
+                each_filled(self.number, &std::mem::take(&mut self.partial), &mut each)?;
+            }
+            piece = rest;
+        }
+        self.check_len(piece.len())?;
+        self.partial.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The last line, which need not end in a line break.
+    fn finish(&mut self, mut each: impl FnMut(u64, &[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
+        each_filled(self.number + 1, &std::mem::take(&mut self.partial), &mut each)
+    }
+
+    fn check_len(&self, more: usize) -> Result<(), Problem> {
+        if (self.partial.len() + more) as u64 <= self.bytes_max {
+            return Ok(());
+        }
+        let what =
+            format!("the line has more than {} bytes, the most that one append may have", self.bytes_max);
+        Err(WireError::too_many(what, "appendBytesMax", self.bytes_max).at_line(self.number + 1).into())
+    }
+}
+
+fn each_filled(
+    number: u64,
+    line: &[u8],
+    each: &mut impl FnMut(u64, &[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    each(number, line)
+}
+
+/// A channel's messages as a body.
+struct Received(mpsc::Receiver<Bytes>);
+
+impl Stream for Received {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.0.poll_recv(context).map(|line| line.map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(pieces: &[&str], bytes_max: u64) -> Result<Vec<(u64, String)>, Problem> {
+        let mut lines = Vec::new();
+        let mut splitter = LineSplitter { partial: Vec::new(), number: 0, bytes_max };
+        let mut keep = |number: u64, line: &[u8]| {
+            lines.push((number, String::from_utf8_lossy(line).into_owned()));
+            Ok(())
+        };
+        for piece in pieces {
+            splitter.split(piece.as_bytes(), &mut keep)?;
+        }
+        splitter.finish(&mut keep)?;
+        Ok(lines)
+    }
+
+    #[test]
+    fn a_line_is_put_together_from_pieces_and_keeps_its_number() {
+        let lines = split(&["ab", "c\n\nd", "e\n", "f"], 10).ok();
+        assert_eq!(lines, Some(vec![(1, "abc".into()), (3, "de".into()), (4, "f".into())]));
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_refused_before_it_fills_the_memory() {
+        assert!(split(&["abc", "de"], 4).is_err());
+        assert!(split(&["abcde\n"], 4).is_err());
+        assert!(split(&["abc", "d\ne"], 4).is_ok());
+    }
+}

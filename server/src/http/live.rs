@@ -1,0 +1,311 @@
+//! Following events: first what is there, then what comes, for as long as the client stays.
+//!
+//! The cursor lies in the log, not here: a client that reads slowly holds back nobody and misses nothing, and one
+//! that comes back with its last position goes on there.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use annals::{Delivery, Position, RecordedEvent, Subscribe, SubscriptionStream};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::accept::{NDJSON, SSE, negotiate};
+use super::answer::with_type;
+use super::app::{App, params_of};
+use super::chunks::CHUNK_BYTES;
+use super::paths;
+use super::problem::Problem;
+use crate::wire::{Form, QUERY_PARAMS, parse_after, parse_query, write_data, write_event, write_number};
+
+const LIVE_PARAMS: &[&str] = &["after", "live", "envelope", "system", "history"];
+
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new().route(paths::EVENTS_LIVE, get(follow))
+}
+
+async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+    let params = params_of(&uri, &[QUERY_PARAMS, LIVE_PARAMS])?;
+    app.check_history(&params)?;
+    let media_type = negotiate(&headers, &[SSE, NDJSON])?;
+    let head = app.store.head();
+    let after = match last_event_id(&headers)? {
+        Some(position) => position,
+        None => parse_after(&params, || head)?.unwrap_or_default(),
+    };
+    let end = params.switch("live")?.is_some_and(|live| !live).then_some(head);
+    let dialect = match (media_type, params.flag("envelope")?) {
+        (SSE, false) => Dialect::Data,
+        (SSE, true) => Dialect::Envelope,
+        _ => Dialect::Lines,
+    };
+    let subscribe = Subscribe::all().after(after).query(parse_query(&params)?).system(params.flag("system")?);
+
+    // Finding the place in the log may read from the disk.
+    let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
+    let live = Live {
+        subscription: Box::pin(subscription),
+        writer: Writer::new(dialect, after, end, head),
+        heartbeat: Box::pin(sleep(app.config.heartbeat)),
+        silence: app.config.heartbeat,
+        stopped: Box::pin(stopped(app.stopping.clone())),
+        ended: false,
+    };
+    let mut response = with_type(StatusCode::OK, media_type, Body::from_stream(live));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The last position that the client got, as a browser that reconnects tells it.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let Some(given) = headers.get("last-event-id") else { return Ok(None) };
+    match given.to_str().unwrap_or("?") {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(position) => Ok(Some(Position::new(position))),
+            Err(_) => {
+                Err(Problem::invalid("`Last-Event-ID` is not a position").with("field", "Last-Event-ID"))
+            }
+        },
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the server is gone, which is an end too.
+    let _stopped = stopping.wait_for(|stopping| *stopping).await.is_ok();
+}
+
+/// The body of a live answer.
+struct Live {
+    subscription: Pin<Box<SubscriptionStream>>,
+    writer: Writer,
+    heartbeat: Pin<Box<Sleep>>,
+    silence: Duration,
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ended: bool,
+}
+
+impl Stream for Live {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let live = &mut *self;
+        let mut out = live.writer.begin();
+        while !live.ended && out.len() < CHUNK_BYTES {
+            if live.writer.is_at_end() {
+                live.ended = true;
+                break;
+            }
+            match live.subscription.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(delivery))) => live.writer.write(&mut out, &delivery),
+                Poll::Ready(Some(Err(error))) => {
+                    live.writer.write_error(&mut out, &error.into());
+                    live.ended = true;
+                }
+                Poll::Ready(None) => live.ended = true,
+                Poll::Pending => break,
+            }
+        }
+        if !live.ended && live.stopped.as_mut().poll(context).is_ready() {
+            live.ended = true;
+        }
+        if out.is_empty() && !live.ended && live.heartbeat.as_mut().poll(context).is_ready() {
+            live.writer.write_heartbeat(&mut out);
+        }
+        match (out.is_empty(), live.ended) {
+            (true, true) => Poll::Ready(None),
+            (true, false) => Poll::Pending,
+            (false, _) => {
+                live.heartbeat.as_mut().reset(Instant::now() + live.silence);
+                Poll::Ready(Some(Ok(out.into())))
+            }
+        }
+    }
+}
+
+/// How deliveries are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// Server-sent events that carry the data.
+    Data,
+    /// Server-sent events that carry the whole event.
+    Envelope,
+    /// One event a line.
+    Lines,
+}
+
+/// What the client has been told, and what it is told next.
+struct Writer {
+    dialect: Dialect,
+    /// The position up to which the client knows that it has everything.
+    told: Position,
+    /// Where the answer ends, when it does.
+    end: Option<Position>,
+    begun: bool,
+    head: Position,
+}
+
+impl Writer {
+    fn new(dialect: Dialect, after: Position, end: Option<Position>, head: Position) -> Writer {
+        Writer { dialect, told: after, end, begun: false, head }
+    }
+
+    /// What is told before any delivery: with nothing to catch up on, the subscription itself stays silent.
+    fn begin(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if !std::mem::replace(&mut self.begun, true)
+            && self.dialect == Dialect::Lines
+            && self.told >= self.head
+        {
+            write_mark(&mut out, "caughtUp", self.told);
+        }
+        out
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.end.is_some_and(|end| self.told >= end)
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, delivery: &Delivery) {
+        match delivery {
+            // What was appended since the request belongs to another answer.
+            Delivery::Event(event) if self.end.is_some_and(|end| event.position() > end) => {
+                self.told = event.position();
+            }
+            Delivery::Event(event) => self.write_event(out, event),
+            Delivery::Checkpoint(position) => self.write_progress(out, "checkpoint", *position),
+            Delivery::CaughtUp(position) => self.write_progress(out, "caughtUp", *position),
+            // A delivery of a later version says nothing that this one could pass on.
+            _ => {}
+        }
+    }
+
+    fn write_event(&mut self, out: &mut Vec<u8>, event: &RecordedEvent) {
+        self.told = event.position();
+        if self.dialect == Dialect::Lines {
+            write_event(out, event, Form::Line);
+            out.push(b'\n');
+            return;
+        }
+        out.extend_from_slice(b"id: ");
+        write_number(out, event.position().get());
+        out.extend_from_slice(b"\nevent: ");
+        out.extend_from_slice(event.event_type().as_bytes());
+        out.extend_from_slice(b"\ndata: ");
+        match self.dialect {
+            Dialect::Envelope => write_event(out, event, Form::Line),
+            Dialect::Data | Dialect::Lines => write_data(out, event),
+        }
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn write_progress(&mut self, out: &mut Vec<u8>, mark: &str, position: Position) {
+        if self.dialect == Dialect::Lines {
+            write_mark(out, mark, position);
+        } else if position > self.told {
+            // A block without data moves the client's last id, and is no event to it.
+            out.extend_from_slice(b"id: ");
+            write_number(out, position.get());
+            out.extend_from_slice(b"\n\n");
+        }
+        self.told = self.told.max(position);
+    }
+
+    fn write_heartbeat(&self, out: &mut Vec<u8>) {
+        match self.dialect {
+            Dialect::Lines => write_mark(out, "checkpoint", self.told),
+            Dialect::Data | Dialect::Envelope => out.extend_from_slice(b": alive\n\n"),
+        }
+    }
+
+    fn write_error(&self, out: &mut Vec<u8>, problem: &Problem) {
+        if self.dialect == Dialect::Lines {
+            out.extend_from_slice(&problem.to_line());
+            return;
+        }
+        out.extend_from_slice(b"event: annals-error\ndata: ");
+        out.extend_from_slice(&problem.to_json());
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+fn write_mark(out: &mut Vec<u8>, mark: &str, position: Position) {
+    out.extend_from_slice(b"{\"");
+    out.extend_from_slice(mark.as_bytes());
+    out.extend_from_slice(b"\":");
+    write_number(out, position.get());
+    out.extend_from_slice(b"}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(dialect: Dialect, after: u64, end: Option<u64>) -> Writer {
+        Writer::new(dialect, Position::new(after), end.map(Position::new), Position::new(10))
+    }
+
+    fn told(writer: &mut Writer, delivery: Delivery) -> String {
+        let mut out = Vec::new();
+        writer.write(&mut out, &delivery);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_checkpoint_moves_the_clients_last_id_only_forward() {
+        let mut writer = writer(Dialect::Data, 5, None);
+        assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "id: 7\n\n");
+        assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "");
+    }
+
+    #[test]
+    fn lines_tell_every_mark() {
+        let mut writer = writer(Dialect::Lines, 5, None);
+        assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "{\"checkpoint\":7}\n");
+        assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "{\"caughtUp\":7}\n");
+    }
+
+    #[test]
+    fn a_client_that_begins_at_the_head_is_told_so_once_in_lines() {
+        let mut writer = writer(Dialect::Lines, 10, None);
+        assert_eq!(writer.begin(), b"{\"caughtUp\":10}\n");
+        assert_eq!(writer.begin(), b"");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_live_ends_where_the_head_was() {
+        let mut writer = writer(Dialect::Data, 5, Some(10));
+        assert!(!writer.is_at_end());
+        told(&mut writer, Delivery::Checkpoint(Position::new(9)));
+        assert!(!writer.is_at_end());
+        told(&mut writer, Delivery::CaughtUp(Position::new(11)));
+        assert!(writer.is_at_end());
+    }
+
+    #[test]
+    fn silence_is_broken_by_a_comment_or_a_repeated_checkpoint() {
+        let mut out = Vec::new();
+        writer(Dialect::Data, 5, None).write_heartbeat(&mut out);
+        writer(Dialect::Lines, 5, None).write_heartbeat(&mut out);
+        assert_eq!(out, b": alive\n\n{\"checkpoint\":5}\n");
+    }
+
+    #[test]
+    fn a_failure_is_told_before_the_end() {
+        let mut out = Vec::new();
+        writer(Dialect::Envelope, 5, None).write_error(&mut out, &Problem::invalid("x"));
+        assert!(out.starts_with(b"event: annals-error\ndata: {\"type\""));
+        assert!(out.ends_with(b"}\n\n"));
+    }
+}

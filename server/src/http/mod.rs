@@ -1,0 +1,21 @@
+//! The store over HTTP: requests in, answers out. What the store promises, the server passes on; it keeps no state.
+
+mod accept;
+mod answer;
+mod app;
+mod append;
+mod body;
+mod chunks;
+mod condition;
+mod guard;
+mod import;
+mod live;
+mod paths;
+mod problem;
+mod read;
+mod serve;
+mod snapshots;
+mod status;
+mod streams;
+
+pub(crate) use serve::{ServeConfig, serve};

@@ -1,0 +1,17 @@
+//! Every path of the server, in one place.
+
+pub(crate) const EVENTS: &str = "/events";
+/// A stream without a name; it has a route so that the answer can say so.
+pub(crate) const EVENTS_EMPTY: &str = "/events/";
+pub(crate) const EVENTS_STREAM: &str = "/events/{stream}";
+pub(crate) const EVENTS_REPLAY: &str = "/events/{stream}/replay";
+pub(crate) const EVENTS_SNAPSHOT: &str = "/events/{stream}/snapshot";
+pub(crate) const EVENTS_LIVE: &str = "/events/stream";
+pub(crate) const TRANSACTIONS: &str = "/transactions";
+pub(crate) const IMPORT: &str = "/import";
+pub(crate) const STREAMS: &str = "/streams";
+pub(crate) const STREAM: &str = "/streams/{stream}";
+pub(crate) const HEALTH_LIVE: &str = "/health/live";
+pub(crate) const HEALTH_READY: &str = "/health/ready";
+pub(crate) const LIMITS: &str = "/limits";
+pub(crate) const VERSION: &str = "/version";

@@ -1,0 +1,292 @@
+//! What went wrong, as RFC 9457 problem+json: the one map from errors to HTTP.
+//!
+//! The `type` of a problem is stable; a program branches on it. The `detail` is for people and may change.
+
+use annals::{AppendError, Error, ExpectedVersion, ImportError, NameError, SnapshotError};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::wire::WireError;
+
+/// A class of problems: its status, its stable name, and what it is called.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    status: u16,
+    name: &'static str,
+    title: &'static str,
+}
+
+macro_rules! kinds {
+    ($($kind:ident $status:literal $name:literal $title:literal;)*) => {$(
+        pub(crate) const $kind: &Kind = &Kind { status: $status, name: $name, title: $title };
+    )*};
+}
+
+kinds! {
+    INVALID 400 "invalid-request" "The request is not valid";
+    FORBIDDEN 403 "forbidden" "The request comes from where it must not";
+    NOT_FOUND 404 "not-found" "There is no such resource";
+    STREAM_NOT_FOUND 404 "stream-not-found" "There is no such stream";
+    SNAPSHOT_NOT_FOUND 404 "snapshot-not-found" "The stream has no snapshot";
+    METHOD 405 "method-not-allowed" "The resource does not have this method";
+    NOT_ACCEPTABLE 406 "not-acceptable" "None of the accepted media types can be produced";
+    TOO_SLOW 408 "request-timeout" "The body did not arrive in time";
+    CONFLICT 409 "version-conflict" "The stream is not at the expected version";
+    DIFFERS 409 "event-differs" "An event with this id says something else";
+    HISTORY 409 "history-changed" "The cursor belongs to another history";
+    PRECONDITION 412 "precondition-failed" "The stream is not at the expected version";
+    TOO_LARGE 413 "too-large" "Something is larger than the limits allow";
+    MEDIA_TYPE 415 "unsupported-media-type" "The content type is not one that is understood here";
+    INTERNAL 500 "internal" "The server could not do it";
+    DAMAGED 500 "damaged" "Stored bytes are not what was written";
+    FAILED 503 "store-failed" "The store stopped writing and must be reopened";
+    READ_ONLY 503 "read-only" "The store is open for reading only";
+    CLOSED 503 "closed" "The server is shutting down";
+    NO_SPACE 507 "no-space" "There is no space for more events";
+}
+
+/// One problem.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    kind: &'static Kind,
+    detail: String,
+    members: Vec<(&'static str, Value)>,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub(crate) fn new(kind: &'static Kind, detail: impl Into<String>) -> Problem {
+        Problem { kind, detail: detail.into(), members: Vec::new() }
+    }
+
+    /// The request cannot be meant.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Problem {
+        Problem::new(INVALID, detail)
+    }
+
+    /// The same with one more field for programs.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Problem {
+        self.members.push((name, value.into()));
+        self
+    }
+
+    /// A conflict that a header asked about is a failed precondition; every other problem stays what it is.
+    #[must_use]
+    pub(crate) fn into_precondition(mut self) -> Problem {
+        if self.kind == CONFLICT {
+            self.kind = PRECONDITION;
+        }
+        self
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The problem as JSON on one line.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a problem is made of texts and numbers")
+    }
+
+    /// The line that ends an NDJSON answer which could not be finished.
+    pub(crate) fn to_line(&self) -> Vec<u8> {
+        [&b"{\"error\":"[..], &self.to_json(), b"}\n"].concat()
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &format_args!("urn:annals:problem:{}", self.kind.name))?;
+        map.serialize_entry("title", self.kind.title)?;
+        map.serialize_entry("status", &self.kind.status)?;
+        map.serialize_entry("detail", &self.detail)?;
+        for (name, value) in &self.members {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let content_type = HeaderValue::from_static("application/problem+json");
+        (self.status(), [(header::CONTENT_TYPE, content_type)], self.to_json()).into_response()
+    }
+}
+
+/// An expected version in a problem: a number, or the word for it.
+pub(crate) fn expected_to_json(expected: ExpectedVersion) -> Value {
+    match expected {
+        ExpectedVersion::Exactly(version) => json!(version),
+        word => json!(word.to_string()),
+    }
+}
+
+impl From<WireError> for Problem {
+    fn from(error: WireError) -> Problem {
+        let kind = if error.limit.is_some() { TOO_LARGE } else { INVALID };
+        let mut problem = Problem::new(kind, error.to_string());
+        if let Some(line) = error.line {
+            problem = problem.with("line", line);
+        }
+        if let Some(limit) = error.limit {
+            problem = problem.with("limit", limit.name).with("max", limit.max);
+        }
+        match error.field {
+            Some(field) => problem.with("field", field),
+            None => problem,
+        }
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Problem {
+        Problem::invalid(error.to_string())
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            AppendError::Conflict { stream, expected, actual } => Problem::new(CONFLICT, detail)
+                .with("stream", stream.as_str())
+                .with("expectedVersion", expected_to_json(expected))
+                .with("actualVersion", json!(actual)),
+            AppendError::TooLarge { what: _, size, unit, max } => {
+                Problem::new(TOO_LARGE, detail).with("size", size).with("unit", unit).with("max", max)
+            }
+            AppendError::Invalid { .. } => Problem::invalid(detail),
+            AppendError::Store(error) => error.into(),
+            _ => Problem::new(INTERNAL, detail),
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        match &error {
+            // The directory is the server's own affair; the file's name helps whoever runs it.
+            Error::Io { action, path, source } => {
+                Problem::new(INTERNAL, format!("cannot {action} {}: {source}", file_name(path)))
+            }
+            Error::Damaged { path, offset, what } => {
+                let file = file_name(path);
+                Problem::new(
+                    DAMAGED,
+                    format!("{file} is damaged at offset {offset}: {what}; run `annals verify`"),
+                )
+                .with("file", file)
+                .with("offset", *offset)
+            }
+            Error::Failed { .. } => Problem::new(FAILED, error.to_string()),
+            Error::NoSpace { .. } => Problem::new(NO_SPACE, error.to_string()),
+            Error::ReadOnly => Problem::new(READ_ONLY, error.to_string()),
+            Error::Closed => Problem::new(CLOSED, error.to_string()),
+            Error::Invalid { .. } => Problem::invalid(error.to_string()),
+            _ => Problem::new(INTERNAL, error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotError> for Problem {
+    fn from(error: SnapshotError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            SnapshotError::Ahead { stream, version, actual } => Problem::new(CONFLICT, detail)
+                .with("stream", stream.as_str())
+                .with("expectedVersion", json!(version))
+                .with("actualVersion", json!(actual)),
+            SnapshotError::TooLarge { size, max } => Problem::new(TOO_LARGE, detail)
+                .with("limit", "snapshotBytesMax")
+                .with("size", size)
+                .with("unit", "bytes")
+                .with("max", max),
+            SnapshotError::Store(error) => error.into(),
+            _ => Problem::new(INTERNAL, detail),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            ImportError::Differs { stream, id, version } => Problem::new(DIFFERS, detail)
+                .with("stream", stream.as_str())
+                .with("eventId", id.to_string())
+                .with("streamVersion", json!(version)),
+            ImportError::Append(error) => error.into(),
+            ImportError::Store(error) => error.into(),
+            _ => Problem::new(INTERNAL, detail),
+        }
+    }
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use annals::{StreamName, StreamVersion};
+
+    fn json_of(problem: &Problem) -> Value {
+        serde_json::from_slice(&problem.to_json()).expect("a problem is JSON")
+    }
+
+    #[test]
+    fn a_conflict_names_stream_expected_and_actual_version() {
+        let conflict = AppendError::Conflict {
+            stream: StreamName::parse("s").expect("legal"),
+            expected: StreamVersion::new(4).into(),
+            actual: StreamVersion::new(5),
+        };
+        let problem = Problem::from(conflict);
+        assert_eq!(problem.status(), StatusCode::CONFLICT);
+        let json = json_of(&problem);
+        assert_eq!(json["expectedVersion"], 4);
+        assert_eq!(json["actualVersion"], 5);
+        assert_eq!(json["stream"], "s");
+        assert_eq!(json_of(&problem.into_precondition())["status"], 412);
+    }
+
+    #[test]
+    fn only_a_conflict_becomes_a_failed_precondition() {
+        assert_eq!(Problem::invalid("x").into_precondition().status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_bad_line_keeps_its_line_and_field() {
+        let json = json_of(&WireError::field("type", "is missing").at_line(7).into());
+        assert_eq!(
+            (&json["line"], &json["field"], &json["status"]),
+            (&json!(7), &json!("type"), &json!(400))
+        );
+    }
+
+    #[test]
+    fn a_passed_limit_is_too_large_and_names_the_limit() {
+        let json = json_of(&WireError::too_many("x", "appendEventsMax", 3).into());
+        assert_eq!(
+            (&json["status"], &json["limit"], &json["max"]),
+            (&json!(413), &json!("appendEventsMax"), &json!(3))
+        );
+    }
+
+    #[test]
+    fn the_directory_of_a_damaged_file_is_not_told() {
+        let error =
+            Error::Damaged { path: "secret/place/0000000001.seg".into(), offset: 9, what: "x".into() };
+        let json = json_of(&error.into());
+        assert_eq!(json["file"], "0000000001.seg");
+        assert!(!json.to_string().contains("secret"), "{json}");
+    }
+}

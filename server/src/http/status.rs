@@ -1,0 +1,67 @@
+//! How the server is: alive, ready, with which limits, of which version.
+
+use std::sync::Arc;
+
+use annals::Health;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::json;
+
+use super::answer;
+use super::app::App;
+use super::paths;
+use super::read::PAGE_EVENTS_DEFAULT;
+use super::streams::STREAMS_MAX;
+
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::HEALTH_LIVE, get(live))
+        .route(paths::HEALTH_READY, get(ready))
+        .route(paths::LIMITS, get(limits))
+        .route(paths::VERSION, get(version))
+}
+
+async fn live() -> Response {
+    answer::json(StatusCode::OK, &json!({"status": "live"}))
+}
+
+/// Ready means that appends are taken; a load balancer that sees another status sends them elsewhere.
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if *app.stopping.borrow() {
+        return answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"}));
+    }
+    match app.store.health() {
+        Health::Ready => answer::json(StatusCode::OK, &json!({"status": "ready"})),
+        Health::Degraded { reason } => {
+            answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "degraded", "reason": reason}))
+        }
+        _ => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unknown"})),
+    }
+}
+
+async fn limits(State(app): State<Arc<App>>) -> Response {
+    let limits = app.store.limits();
+    let answer = json!({
+        "appendBytesMax": limits.append_bytes_max,
+        "appendEventsMax": limits.append_events_max,
+        "eventBytesMax": limits.event_bytes_max,
+        "snapshotBytesMax": limits.snapshot_bytes_max,
+        "queueBytesMax": limits.queue_bytes_max,
+        "bodyBudgetBytes": app.config.body_budget_bytes,
+        "pageEventsDefault": PAGE_EVENTS_DEFAULT,
+        "pageStreamsMax": STREAMS_MAX,
+    });
+    answer::json(StatusCode::OK, &answer)
+}
+
+async fn version(State(app): State<Arc<App>>) -> Response {
+    let answer = json!({
+        "name": "annals",
+        "version": env!("CARGO_PKG_VERSION"),
+        "history": app.store.history().to_string(),
+    });
+    answer::json(StatusCode::OK, &answer)
+}

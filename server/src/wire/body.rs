@@ -1,0 +1,304 @@
+//! Bodies that hold several events: a JSON array, NDJSON lines, a transaction.
+//!
+//! Elements are read one by one and counted, so that a body of a million tiny elements costs no more than the limit
+//! allows.
+
+use std::fmt;
+use std::str::FromStr;
+
+use annals::{ExpectedVersion, StreamName};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Purpose, WireError, WireEvent, parse_event};
+
+/// How a body holds its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyKind {
+    /// One JSON value: an event, or an array of events.
+    Json,
+    /// One event a line; blank lines mean nothing.
+    Lines,
+}
+
+/// One stream's part of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Write {
+    /// The stream.
+    pub(crate) stream: StreamName,
+    /// What its writer believes about it.
+    pub(crate) expected: ExpectedVersion,
+    /// The events, at least one.
+    pub(crate) events: Vec<WireEvent>,
+}
+
+/// Reads the events of a body: at least one, at most `events_max`.
+pub(crate) fn parse_events(
+    body: &[u8],
+    kind: BodyKind,
+    events_max: u64,
+) -> Result<Vec<WireEvent>, WireError> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let events = match (kind, first) {
+        (_, None) => return Err(WireError::new("the body is empty; send an event")),
+        (BodyKind::Lines, _) => parse_lines(body, events_max)?,
+        (BodyKind::Json, Some(b'[')) => parse_array(body, events_max)?,
+        (BodyKind::Json, _) => vec![parse_event(body, Purpose::Append)?],
+    };
+    if events.is_empty() {
+        return Err(WireError::new("the body holds no event; send at least one"));
+    }
+    Ok(events)
+}
+
+fn parse_lines(body: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
+    let mut events = Vec::new();
+    for (line, number) in body.split(|byte| *byte == b'\n').zip(1..) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        check_count(events.len(), events_max).map_err(|error| error.at_line(number))?;
+        events.push(parse_event(line, Purpose::Append).map_err(|error| error.at_line(number))?);
+    }
+    Ok(events)
+}
+
+/// Reads a JSON array of events. The line of an error is told when the array as such is wrong.
+fn parse_array(json: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
+    let mut refused = None;
+    let elements = Elements { events_max, refused: &mut refused };
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let parsed =
+        deserializer.deserialize_seq(elements).and_then(|events| deserializer.end().map(|()| events));
+    match (refused, parsed) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(WireError::json(&error)),
+        (None, Ok(events)) => Ok(events),
+    }
+}
+
+/// Reads elements as events. What it refuses is kept beside the parser's error, which has no room for a field.
+struct Elements<'r> {
+    events_max: u64,
+    refused: &'r mut Option<WireError>,
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = Vec<WireEvent>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an array of events")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Vec<WireEvent>, S::Error> {
+        let mut events = Vec::new();
+        while let Some(json) = seq.next_element::<&RawValue>()? {
+            let parsed = check_count(events.len(), self.events_max)
+                .and_then(|()| parse_event(json.get().as_bytes(), Purpose::Append));
+            match parsed {
+                Ok(event) => events.push(event),
+                Err(mut error) => {
+                    // Counted from the element's first line, which would mislead.
+                    error.line = None;
+                    *self.refused = Some(error.within(&format!("[{}]", events.len())));
+                    return Err(S::Error::custom("an element is not an event"));
+                }
+            }
+        }
+        Ok(events)
+    }
+}
+
+fn check_count(count: usize, events_max: u64) -> Result<(), WireError> {
+    if (count as u64) < events_max {
+        return Ok(());
+    }
+    Err(WireError::too_many(
+        format!("the body has more than {events_max} events, the most that one append may have"),
+        "appendEventsMax",
+        events_max,
+    ))
+}
+
+/// Reads the body of a transaction: `{"writes":[{"stream","expectedVersion","events"}]}`.
+pub(crate) fn parse_transaction(json: &[u8], events_max: u64) -> Result<Vec<Write>, WireError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        writes: Vec<&'a RawValue>,
+        #[serde(borrow, default)]
+        conditions: Vec<&'a RawValue>,
+    }
+
+    if json.iter().all(u8::is_ascii_whitespace) {
+        return Err(WireError::new("the body is empty; send {\"writes\":[…]}"));
+    }
+    let body: Body<'_> = serde_json::from_slice(json).map_err(|error| WireError::json(&error))?;
+    if !body.conditions.is_empty() {
+        // To ignore a condition would be to append what must not be appended.
+        return Err(WireError::field(
+            "conditions",
+            "are not supported by this version; give each write its `expectedVersion`",
+        ));
+    }
+    if body.writes.is_empty() {
+        return Err(WireError::field("writes", "is empty; write to at least one stream"));
+    }
+    let mut writes: Vec<Write> = Vec::new();
+    let mut left = events_max;
+    for (json, at) in body.writes.into_iter().zip(0..) {
+        let path = format!("writes[{at}]");
+        let write = parse_write(json, left).map_err(|error| error.within(&path))?;
+        if writes.iter().any(|earlier| earlier.stream == write.stream) {
+            return Err(WireError::field("stream", "has another write already; put its events into one")
+                .within(&path));
+        }
+        left -= write.events.len() as u64;
+        writes.push(write);
+    }
+    Ok(writes)
+}
+
+fn parse_write(json: &RawValue, events_max: u64) -> Result<Write, WireError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Body<'a> {
+        stream: String,
+        #[serde(borrow, default)]
+        expected_version: Option<&'a RawValue>,
+        #[serde(borrow)]
+        events: &'a RawValue,
+    }
+
+    let without_line = |mut error: WireError| {
+        error.line = None;
+        error
+    };
+    let body: Body<'_> =
+        serde_json::from_str(json.get()).map_err(|error| without_line(WireError::json(&error)))?;
+    let stream = StreamName::parse(&body.stream).map_err(|error| WireError::field("stream", error))?;
+    let expected = match body.expected_version {
+        Some(json) => parse_expected(json)?,
+        None => ExpectedVersion::Any,
+    };
+    let events = parse_array(body.events.get().as_bytes(), events_max)
+        .map_err(|error| without_line(error).within("events"))?;
+    if events.is_empty() {
+        return Err(WireError::field("events", "is empty; write at least one event"));
+    }
+    if let Some(at) =
+        events.iter().position(|event| event.stream.as_ref().is_some_and(|named| *named != stream))
+    {
+        return Err(WireError::field(
+            format!("events[{at}].stream"),
+            "is another stream than that of the write",
+        ));
+    }
+    Ok(Write { stream, expected, events })
+}
+
+/// Reads an expected version, which is a text or a number.
+fn parse_expected(json: &RawValue) -> Result<ExpectedVersion, WireError> {
+    let text = json.get().trim_matches('"');
+    ExpectedVersion::from_str(text).map_err(|error| WireError::field("expectedVersion", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"type":"a","data":1}"#;
+
+    fn count(body: &str, kind: BodyKind) -> Result<usize, WireError> {
+        parse_events(body.as_bytes(), kind, 3).map(|events| events.len())
+    }
+
+    #[test]
+    fn one_object_an_array_and_lines_are_all_read() {
+        assert_eq!(count(EVENT, BodyKind::Json), Ok(1));
+        assert_eq!(count(&format!(" [{EVENT},\n{EVENT}]\n"), BodyKind::Json), Ok(2));
+        assert_eq!(count(&format!("\n{EVENT}\r\n  \n{EVENT}"), BodyKind::Lines), Ok(2));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number_in_the_body() {
+        let error = count(&format!("{EVENT}\n\n{{\"type\":5}}\n"), BodyKind::Lines).expect_err("a bad line");
+        assert_eq!((error.line, error.field.as_deref()), (Some(3), Some("type")));
+        let error = count(&format!("{EVENT}\nx"), BodyKind::Lines).expect_err("no JSON");
+        assert_eq!(error.line, Some(2));
+    }
+
+    #[test]
+    fn a_bad_element_is_named_by_its_place_in_the_array() {
+        let error = count(&format!("[{EVENT},{{\"type\":\"a\"}}]"), BodyKind::Json).expect_err("no data");
+        assert_eq!(error.field.as_deref(), Some("[1].data"));
+    }
+
+    #[test]
+    fn a_broken_array_is_named_by_its_line() {
+        let error = count(&format!("[{EVENT},\n{EVENT}"), BodyKind::Json).expect_err("cut off");
+        assert_eq!(error.line, Some(2));
+        assert!(count(&format!("[{EVENT}] x"), BodyKind::Json).is_err());
+    }
+
+    #[test]
+    fn a_body_without_events_is_refused() {
+        for body in ["", " \n ", "[]"] {
+            assert!(count(body, BodyKind::Json).is_err(), "{body}");
+        }
+        assert!(count("\n\n", BodyKind::Lines).is_err());
+    }
+
+    #[test]
+    fn more_events_than_allowed_are_refused_without_reading_them_all() {
+        let error = count(&format!("[{EVENT},{EVENT},{EVENT},{EVENT}"), BodyKind::Json).expect_err("four");
+        assert_eq!(error.limit.map(|limit| limit.max), Some(3));
+        let lines = format!("{EVENT}\n").repeat(4);
+        assert_eq!(count(&lines, BodyKind::Lines).expect_err("four").line, Some(4));
+    }
+
+    fn refusal(json: &str) -> Option<String> {
+        parse_transaction(json.as_bytes(), 10).expect_err(json).field
+    }
+
+    #[test]
+    fn a_transaction_takes_its_expected_version_as_text_or_number() {
+        for (version, expected) in [
+            ("5", ExpectedVersion::Exactly(5.into())),
+            ("\"5\"", ExpectedVersion::Exactly(5.into())),
+            ("\"none\"", ExpectedVersion::None),
+        ] {
+            let json =
+                format!(r#"{{"writes":[{{"stream":"s","expectedVersion":{version},"events":[{EVENT}]}}]}}"#);
+            let writes = parse_transaction(json.as_bytes(), 10).expect("legal");
+            assert_eq!(writes.iter().map(|write| write.expected).collect::<Vec<_>>(), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_condition_is_refused_instead_of_being_ignored() {
+        let json =
+            format!(r#"{{"writes":[{{"stream":"s","events":[{EVENT}]}}],"conditions":[{{"after":5}}]}}"#);
+        assert_eq!(refusal(&json).as_deref(), Some("conditions"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_transaction_is_named_by_its_path() {
+        let write = |body: &str| format!(r#"{{"writes":[{body}]}}"#);
+        let one = format!(r#"{{"stream":"s","events":[{EVENT}]}}"#);
+        assert_eq!(refusal(&write("")).as_deref(), Some("writes"));
+        assert_eq!(refusal(&write(&format!("{one},{one}"))).as_deref(), Some("writes[1].stream"));
+        assert_eq!(refusal(&write(r#"{"stream":"","events":[]}"#)).as_deref(), Some("writes[0].stream"));
+        assert_eq!(refusal(&write(r#"{"stream":"s","events":[]}"#)).as_deref(), Some("writes[0].events"));
+        assert_eq!(
+            refusal(&write(r#"{"stream":"s","events":[{"type":"a"}]}"#)).as_deref(),
+            Some("writes[0].events[0].data")
+        );
+        assert_eq!(
+            refusal(&write(r#"{"stream":"s","expectedVersion":-1,"events":[]}"#)).as_deref(),
+            Some("writes[0].expectedVersion")
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! Events and requests as text: what HTTP bodies, query strings and the files of `import` and `export` have in common.
+//!
+//! Pure: no sockets, files or threads. Every check of something a client wrote is made here, once, and its error
+//! names the line and the field.
+
+mod body;
+mod error;
+mod event;
+mod params;
+mod query;
+mod write;
+
+pub(crate) use body::{BodyKind, parse_events, parse_transaction};
+pub(crate) use error::WireError;
+pub(crate) use event::{Purpose, WireEvent, parse_event};
+pub(crate) use params::Params;
+pub(crate) use query::{
+    EVENT_PARAMS, QUERY_PARAMS, STREAM_PARAMS, parse_after, parse_direction, parse_query, parse_read,
+};
+pub(crate) use write::{Form, write_data, write_event, write_number, write_snapshot_fields, write_text};

@@ -1,0 +1,7 @@
+//! The command line from outside: the real binary, its results, its messages and its exit codes.
+
+mod command;
+mod events;
+mod failing;
+mod importing;
+mod serving;

@@ -1,0 +1,80 @@
+//! Events as lines: made up for a test, or read to be compared as text.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::command::Place;
+
+/// What an import must keep of an event, as the text it has in the line.
+#[derive(Debug, Deserialize)]
+pub(super) struct Kept<'a> {
+    #[serde(borrow)]
+    stream: &'a RawValue,
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    event_type: &'a RawValue,
+    #[serde(borrow)]
+    timestamp: &'a RawValue,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+}
+
+impl PartialEq for Kept<'_> {
+    fn eq(&self, other: &Kept<'_>) -> bool {
+        fn texts<'a>(kept: &Kept<'a>) -> [Option<&'a str>; 7] {
+            let required = [kept.stream, kept.id, kept.event_type, kept.timestamp, kept.data];
+            let [stream, id, event_type, timestamp, data] = required.map(|value| Some(value.get()));
+            let [source, metadata] = [kept.source, kept.metadata].map(|value| value.map(RawValue::get));
+            [stream, id, event_type, timestamp, source, data, metadata]
+        }
+        texts(self) == texts(other)
+    }
+}
+
+/// Reads lines of events.
+pub(super) fn kept(lines: &str) -> Vec<Kept<'_>> {
+    lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+/// Lines of `count` events in seven streams, with everything an event can have, and white space where JSON lets it be.
+pub(super) fn lines(count: u64) -> String {
+    (1..=count).map(line).collect()
+}
+
+fn line(number: u64) -> String {
+    let stream = number % 7;
+    let second = number % 60;
+    let source = if number.is_multiple_of(3) { r#","source":"desk ü""# } else { "" };
+    let metadata =
+        if number.is_multiple_of(2) { r#","metadata":{ "correlationId":"case-1", "n": 1.50 }"# } else { "" };
+    format!(
+        "{{\"stream\":\"thing-{stream}\",\"id\":\"event-{number}\",\"type\":\"thing.changed\",\
+         \"timestamp\":\"2024-07-15T14:32:{second:02}.123456789Z\"{source},\
+         \"data\":{{ \"number\" : {number},\t\"text\":\"\\u0041 ü \\n\",\"list\":[ ] }}{metadata}}}\n"
+    )
+}
+
+/// Lines without ids, several of them the same.
+pub(super) fn lines_without_ids() -> String {
+    (0..100)
+        .map(|n| format!("{{\"stream\":\"tick-{}\",\"type\":\"ticked\",\"data\":{}}}\n", n % 3, n % 5))
+        .collect()
+}
+
+impl Place {
+    /// Imports `count` events and gives their lines.
+    pub(super) fn import(&self, count: u64) -> String {
+        let lines = lines(count);
+        let file = self.file("events.ndjson", &lines);
+        assert_eq!(
+            self.run(&["import", &file]).ok(),
+            format!("imported {count} events, 0 were there already\n")
+        );
+        lines
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP contract, from outside.
+
+mod appending;
+mod following;
+mod importing;
+mod reading;
+mod refusing;
+mod snapshots;
+mod transactions;

@@ -1,0 +1,150 @@
+//! Reads: lines, pages, replays, streams, and the tags that tell whether anything is new.
+
+use crate::support::{AS_PAGE, Server};
+
+fn server_with(events: u64) -> Server {
+    let server = Server::start();
+    for n in 1..=events {
+        let stream = if n % 2 == 1 { "odd-1" } else { "even-1" };
+        server.append(stream, &format!(r#"{{"type":"{stream}.added","data":{n}}}"#));
+    }
+    server
+}
+
+fn data_of(events: &[serde_json::Value]) -> Vec<u64> {
+    events.iter().filter_map(|event| event["data"].as_u64()).collect()
+}
+
+#[test]
+fn a_stream_is_read_with_its_version_as_its_tag() {
+    let server = server_with(3);
+    let reply = server.get("/events/odd-1");
+    assert_eq!(reply.header("content-type"), Some("application/x-ndjson"));
+    assert_eq!(reply.header("etag"), Some("\"2\""));
+    assert!(reply.header("annals-history").is_some_and(|history| history.len() == 32));
+    assert_eq!(data_of(&reply.lines()), [1, 3]);
+    assert_eq!(server.get("/events/odd-1?types=x").header("etag"), None);
+    assert_eq!(server.get("/events/odd-1?from=2").header("etag"), None);
+}
+
+#[test]
+fn a_client_that_has_the_version_gets_no_body() {
+    let server = server_with(1);
+    let again = server.send("GET", "/events/odd-1", &[("If-None-Match", "\"1\"")], b"");
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    server.append("odd-1", r#"{"type":"t","data":3}"#);
+    assert_eq!(server.send("GET", "/events/odd-1", &[("If-None-Match", "\"1\"")], b"").status, 200);
+}
+
+#[test]
+fn head_tells_the_version_without_the_events() {
+    let server = server_with(1);
+    let reply = server.send("HEAD", "/events/odd-1", &[], b"");
+    assert_eq!((reply.status, reply.header("etag")), (200, Some("\"1\"")));
+}
+
+#[test]
+fn a_stream_that_never_existed_is_not_found() {
+    let server = server_with(1);
+    assert_eq!(server.get("/events/nobody").problem(404)["stream"], "nobody");
+    server.get("/events/nobody/replay").problem(404);
+    server.get("/streams/nobody").problem(404);
+}
+
+#[test]
+fn bounds_and_direction_choose_what_is_read() {
+    let server = server_with(6);
+    assert_eq!(data_of(&server.get("/events/odd-1?from=2&to=2").lines()), [3]);
+    assert_eq!(data_of(&server.get("/events/odd-1?direction=backward&limit=2").lines()), [5, 3]);
+    assert_eq!(data_of(&server.get("/events?after=2&before=5").lines()), [3, 4]);
+    assert_eq!(data_of(&server.get("/events?categories=even").lines()), [2, 4, 6]);
+    assert_eq!(data_of(&server.get("/events?types=odd-1.added&after=1").lines()), [3, 5]);
+    assert_eq!(data_of(&server.get("/events?after=head").lines()), [0; 0]);
+}
+
+#[test]
+fn the_pages_of_all_events_hold_each_once() {
+    let server = server_with(7);
+    for (start, expected) in [
+        ("/events?limit=3", [1, 2, 3, 4, 5, 6, 7]),
+        ("/events?limit=3&direction=backward", [7, 6, 5, 4, 3, 2, 1]),
+    ] {
+        assert_eq!(follow_pages(&server, start), expected);
+    }
+}
+
+#[test]
+fn the_pages_of_a_stream_hold_each_once() {
+    let server = server_with(10);
+    assert_eq!(follow_pages(&server, "/events/odd-1?limit=2"), [1, 3, 5, 7, 9]);
+    assert_eq!(follow_pages(&server, "/events/odd-1?limit=2&direction=backward"), [9, 7, 5, 3, 1]);
+}
+
+fn follow_pages(server: &Server, start: &str) -> Vec<u64> {
+    let mut seen = Vec::new();
+    let mut next = Some(start.to_owned());
+    while let Some(url) = next {
+        let page = server.send("GET", &url, &[AS_PAGE], b"").json();
+        seen.extend(data_of(page["events"].as_array().expect("events")));
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    seen
+}
+
+#[test]
+fn a_page_that_ends_with_the_last_event_has_no_next() {
+    let server = server_with(4);
+    let page = server.send("GET", "/events?limit=4", &[AS_PAGE], b"").json();
+    assert!(page["next"].is_null(), "{page}");
+}
+
+#[test]
+fn a_replay_line_begins_with_the_event_and_its_data() {
+    let server = server_with(3);
+    let replay = server.get("/events/odd-1/replay").text();
+    let first = replay.lines().next().expect("a line");
+    assert!(first.starts_with(r#"{"event":"odd-1.added","data":1,"id":""#), "{first}");
+    assert_eq!(data_of(&server.get("/events/odd-1/replay?from=2").lines()), [3]);
+}
+
+#[test]
+fn a_replay_as_of_a_time_stops_there() {
+    let server = server_with(1);
+    let recorded_at = server.get("/events/odd-1").lines()[0]["recordedAt"].as_str().map(str::to_owned);
+    let then = recorded_at.expect("a time");
+    // Commit times of one stream may be equal, but not a year apart.
+    assert_eq!(data_of(&server.get(&format!("/events/odd-1/replay?asOf={then}")).lines()), [1]);
+    assert_eq!(server.get("/events/odd-1/replay?asOf=2001-01-01T00:00:00Z").body, b"");
+}
+
+#[test]
+fn streams_are_listed_page_by_page_and_shown_one_by_one() {
+    let server = server_with(4);
+    let page = server.get("/streams?limit=1").json();
+    assert_eq!(page["streams"][0]["stream"], "odd-1");
+    let next = server.get(page["next"].as_str().expect("a next page")).json();
+    assert_eq!(next["streams"][0]["stream"], "even-1");
+    assert!(next["next"].is_null());
+    assert_eq!(server.get("/streams?prefix=ev").json()["streams"].as_array().map(Vec::len), Some(1));
+    assert_eq!(server.get("/streams?category=odd").json()["streams"].as_array().map(Vec::len), Some(1));
+    let odd = server.get("/streams/odd-1").json();
+    assert_eq!((odd["version"].as_u64(), odd["lastPosition"].as_u64()), (Some(2), Some(3)));
+}
+
+#[test]
+fn a_cursor_of_another_history_is_refused() {
+    let server = server_with(1);
+    let history = server.get("/version").json()["history"].as_str().map(str::to_owned).expect("a history");
+    assert_eq!(server.get(&format!("/events?history={history}")).status, 200);
+    let problem = server.get("/events?history=0").problem(409);
+    assert_eq!(problem["history"], history);
+}
+
+#[test]
+fn health_limits_and_version_are_told() {
+    let server = Server::start();
+    assert_eq!(server.get("/health/live").status, 200);
+    assert_eq!(server.get("/health/ready").json()["status"], "ready");
+    assert_eq!(server.get("/limits").json()["appendBytesMax"], 16 << 20);
+    assert!(server.get("/version").json()["version"].is_string());
+}

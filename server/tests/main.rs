@@ -1,0 +1,5 @@
+//! The server and the command line, tested through the real binary.
+
+mod cli;
+mod http;
+mod support;
