@@ -20,7 +20,8 @@ use crate::model::{EventId, NewEvent, Position, RecordedEvent, Spans, StreamName
 /// |     32 |    4 | `frame_back`       | how many bytes before the record its frame begins             |
 /// |     36 |    4 | `metadata_len`     | 0: no metadata                                                |
 /// |     40 |    2 | `labels_len`       |                                                               |
-/// |     42 |    1 | `flags`            | bits 0-2: count of padding zeros; bit 3: the id is a UUID     |
+/// |     42 |    1 | `flags`            | bits 0-2: count of padding zeros; bit 3: the id is a UUID;    |
+/// |        |      |                    | bits 4-7: digits behind the second's point of `timestamp`     |
 /// |     43 |    1 | `stream_len`       |                                                               |
 /// |     44 |    1 | `type_len`         |                                                               |
 /// |     45 |    1 | `id_len`           |                                                               |
@@ -34,6 +35,7 @@ pub(crate) const RECORD_LEN_MAX: usize = 256 << 20;
 
 const PADDING: u8 = 0b0000_0111;
 const ID_IS_UUID: u8 = 0b0000_1000;
+const DIGITS_SHIFT: u32 = 4;
 
 /// Why bytes are not an event record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +89,7 @@ pub(crate) fn encode(
     put(&mut header, 32, (start as u32).to_le_bytes());
     put(&mut header, 36, (metadata.len() as u32).to_le_bytes());
     put(&mut header, 40, (labels.len() as u16).to_le_bytes());
-    header[42] = padding as u8 | uuid;
+    header[42] = padding as u8 | uuid | timestamp.digits() << DIGITS_SHIFT;
     for (at, part) in (43..).zip(&parts[..5]) {
         header[at] = part.len() as u8;
     }
@@ -183,7 +185,7 @@ pub(crate) fn decode(record: Bytes, recorded_at: Timestamp) -> Result<RecordedEv
     Ok(RecordedEvent {
         position: position(&record),
         stream_version: version(&record),
-        timestamp: Timestamp::from_nanos(i64_at(&record, 24)),
+        timestamp: Timestamp::from_nanos(i64_at(&record, 24)).with_digits(record[42] >> DIGITS_SHIFT),
         recorded_at,
         record_crc: crc(&record),
         spans,

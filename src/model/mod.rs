@@ -18,7 +18,7 @@ mod timestamp;
 pub use append::{Append, AppendedEvent, Durability, Receipt, StreamReceipt};
 pub use data::{Data, DataError};
 pub use event::{NewEvent, RecordedEvent};
-pub use expected::ExpectedVersion;
+pub use expected::{ExpectedVersion, ExpectedVersionError};
 pub use id::{EventId, HistoryId};
 pub use label::Label;
 pub use metadata::{Metadata, MetadataError};

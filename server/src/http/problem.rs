@@ -218,7 +218,7 @@ impl From<ImportError> for Problem {
     fn from(error: ImportError) -> Problem {
         let detail = error.to_string();
         match error {
-            ImportError::Differs { stream, id, version } => Problem::new(DIFFERS, detail)
+            ImportError::Differs { stream, id, version, .. } => Problem::new(DIFFERS, detail)
                 .with("stream", stream.as_str())
                 .with("eventId", id.to_string())
                 .with("streamVersion", json!(version)),
