@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use ureq::http::Response;
 use ureq::{Body, BodyReader, SendBody};
 
@@ -50,12 +50,14 @@ pub(crate) enum Line<'a> {
 }
 
 /// What the server says when it refuses (RFC 9457).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Problem {
     title: Option<String>,
     detail: Option<String>,
-    #[serde(default)]
     status: u16,
+    /// Which line of what was sent, where lines mean something.
+    line: Option<u64>,
 }
 
 /// The lines between results.
@@ -101,23 +103,31 @@ impl Server {
         self.accepted(request.header("Accept", NDJSON).call()).map(answer)
     }
 
+    /// Asks for one JSON value. The path carries its parameters, as links of the server do.
+    pub(crate) fn get_json<T: DeserializeOwned>(&self, path_and_query: &str) -> Result<T, Failure> {
+        self.json(self.agent.get(format!("{}{path_and_query}", self.url)).call())
+    }
+
     /// Sends JSON and reads the JSON that answers.
-    pub(crate) fn post_json<T: serde::de::DeserializeOwned>(
+    pub(crate) fn post_json<T: DeserializeOwned>(
         &self,
         path: &str,
         params: &Params,
         body: &[u8],
     ) -> Result<T, Failure> {
         let request = self.agent.post(format!("{}{path}?{}", self.url, params.encode()));
-        let sent = request.content_type("application/json").send(body);
-        let answer = self.accepted(sent)?.read_to_vec().map_err(|error| self.unreadable(error))?;
-        serde_json::from_slice(&answer).map_err(|error| self.unreadable(error))
+        self.json(request.content_type("application/json").send(body))
     }
 
     /// Sends lines of any number and reads the lines that answer.
     pub(crate) fn post_lines(&self, path: &str, lines: &mut dyn Read) -> Result<Answer, Failure> {
         let request = self.agent.post(format!("{}{path}", self.url)).header("Accept", NDJSON);
         self.accepted(request.content_type(NDJSON).send(SendBody::from_reader(lines))).map(answer)
+    }
+
+    fn json<T: DeserializeOwned>(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<T, Failure> {
+        let answer = self.accepted(sent)?.read_to_vec().map_err(|error| self.unreadable(error))?;
+        serde_json::from_slice(&answer).map_err(|error| self.unreadable(error))
     }
 
     fn accepted(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<Body, Failure> {
@@ -129,8 +139,7 @@ impl Server {
         let mut text = Vec::new();
         // What cannot be read of a problem is no news: the status alone is told then.
         let _ = body.into_reader().take(PROBLEM_BYTES_MAX).read_to_end(&mut text);
-        let problem =
-            serde_json::from_slice(&text).unwrap_or(Problem { title: None, detail: None, status: 0 });
+        let problem = serde_json::from_slice(&text).unwrap_or_default();
         Err(Problem { status: head.status.as_u16(), ..problem }.into())
     }
 
@@ -184,6 +193,10 @@ impl From<Problem> for Failure {
         let status = problem.status;
         let text =
             problem.detail.or(problem.title).unwrap_or_else(|| format!("the server answered {status}"));
+        let text = match problem.line {
+            Some(line) => format!("line {line}: {text}"),
+            None => text,
+        };
         if (400..500).contains(&status) { Failure::Request(text) } else { Failure::Unusable(text) }
     }
 }

@@ -43,6 +43,12 @@ struct Imported {
     position: u64,
 }
 
+/// The last line of a server's answer.
+#[derive(Deserialize)]
+struct Summary {
+    summary: Imported,
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &ImportArgs, settings: &Settings) -> Result<(), Failure> {
     let line_bytes_max = Limits::default().event_bytes_max * LINE_BYTES_PER_EVENT_BYTE;
@@ -114,14 +120,15 @@ fn into_server(incoming: Incoming, server: &Server) -> Result<Imported, Failure>
         return Err(failure.told_as(go_on));
     }
     let mut answer = answer.map_err(|failure| failure.told_as(go_on))?;
-    let mut imported = None;
+    let mut summary = None;
     while let Some(line) = answer.next_line().map_err(|failure| failure.told_as(go_on))? {
-        // The last line that counts is the summary; those before it are of batches.
+        // The lines before the last tell of batches.
         if let Line::Result(line) = line {
-            imported = serde_json::from_slice(line).ok().or(imported);
+            summary = serde_json::from_slice(line).ok();
         }
     }
-    imported.ok_or_else(|| Failure::Unusable("the server answered without a summary".to_owned()))
+    let missing = || Failure::Unusable(go_on("the server answered without a summary".to_owned()));
+    summary.map(|Summary { summary }| summary).ok_or_else(missing)
 }
 
 impl From<&ImportReport> for Imported {

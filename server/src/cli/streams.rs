@@ -3,11 +3,14 @@
 use annals::{EventStore, Position, StreamInfo};
 use serde::{Deserialize, Serialize};
 
-use super::client::{Line, Server};
+use super::client::Server;
 use super::failure::Failure;
 use super::output::Output;
 use super::settings::{Directory, Place, Settings};
 use crate::wire::Params;
+
+/// How many streams to ask a server for at one time.
+const PAGE_STREAMS: u64 = 1_000;
 
 /// Prints the names of the streams, one a line, in the order of their first events
 #[derive(Debug, clap::Args)]
@@ -21,10 +24,11 @@ pub(crate) struct StreamsArgs {
 }
 
 /// What is known of a stream, in the form of the server.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamLine {
     stream: String,
+    category: String,
     version: u64,
     first_version: u64,
     first_position: u64,
@@ -34,10 +38,12 @@ struct StreamLine {
     bytes: u64,
 }
 
-/// The part of a server's line that names the stream.
+/// One page of a server's list.
 #[derive(Deserialize)]
-struct Named {
-    stream: String,
+struct Page {
+    streams: Vec<StreamLine>,
+    /// Where the next page is, if there is one.
+    next: Option<String>,
 }
 
 /// Runs the command.
@@ -57,34 +63,33 @@ fn from_directory(args: &StreamsArgs, directory: Directory<'_>, out: &mut Output
         if info.name.is_system() || !info.name.as_str().starts_with(&args.prefix) {
             continue;
         }
-        if args.json {
-            out.json(&StreamLine::from(&info))?;
-        } else {
-            out.line(&info.name)?;
-        }
+        print(&StreamLine::from(&info), args, out)?;
     }
     Ok(())
 }
 
 fn from_server(args: &StreamsArgs, server: &Server, out: &mut Output) -> Result<(), Failure> {
-    let mut answer = server.get("/streams", &Params::default().with("prefix", &args.prefix))?;
-    while let Some(line) = answer.next_line()? {
-        let Line::Result(line) = line else { continue };
-        if args.json {
-            out.bytes(line)?;
-        } else {
-            let named: Named = serde_json::from_slice(line)
-                .map_err(|error| Failure::Unusable(format!("the server's list cannot be read: {error}")))?;
-            out.line(named.stream)?;
+    let params = Params::default().with("prefix", &args.prefix).with("limit", PAGE_STREAMS.to_string());
+    let mut next = Some(format!("/streams?{}", params.encode()));
+    while let Some(path) = next {
+        let page: Page = server.get_json(&path)?;
+        for stream in &page.streams {
+            print(stream, args, out)?;
         }
+        next = page.next;
     }
     Ok(())
+}
+
+fn print(stream: &StreamLine, args: &StreamsArgs, out: &mut Output) -> Result<(), Failure> {
+    if args.json { out.json(stream) } else { out.line(&stream.stream) }
 }
 
 impl From<&StreamInfo> for StreamLine {
     fn from(info: &StreamInfo) -> StreamLine {
         StreamLine {
             stream: info.name.to_string(),
+            category: info.name.category().to_owned(),
             version: info.version.get(),
             first_version: info.first_version.get(),
             first_position: info.first_position.get(),
