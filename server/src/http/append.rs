@@ -5,16 +5,13 @@
 
 use std::sync::Arc;
 
-use annals::{
-    Append, AppendError, EventType, ExpectedVersion, NewEvent, Receipt, StreamName, StreamReceipt, Ticket,
-};
+use annals::{Append, AppendError, EventType, ExpectedVersion, NewEvent, StreamName, Ticket};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{any, post};
-use serde_json::{Value, json};
 
 use super::answer::{self, etag};
 use super::app::{App, StreamPath, check_writable, params_of};
@@ -22,6 +19,7 @@ use super::body::{BodyLimit, HeldBody, kind_of, read_whole, require_json};
 use super::condition::Condition;
 use super::paths;
 use super::problem::Problem;
+use super::receipt::{AppendedAnswer, Place, PublishedAnswer, StreamAnswer, TransactionAnswer};
 use crate::wire::{WireError, WireEvent, parse_events, parse_transaction};
 
 pub(crate) fn router() -> Router<Arc<App>> {
@@ -63,8 +61,7 @@ async fn append(
     let receipt = receipt.map_err(|problem| condition.refusal(problem))?;
 
     let Some(stream) = receipt.streams.first() else { return Err(no_stream()) };
-    let mut answer = stream_to_json(stream);
-    answer["durability"] = json!(receipt.durability.as_str());
+    let answer = AppendedAnswer { stream: stream.into(), durability: receipt.durability.as_str() };
     let mut response = answer::json(StatusCode::CREATED, &answer);
     response.headers_mut().insert(header::ETAG, etag(stream.version));
     Ok(response)
@@ -94,7 +91,7 @@ async fn publish(
         .await?;
     let (order, one) = published;
     let receipt = ticket.await?;
-    let answers: Option<Vec<Value>> = order.iter().map(|place| published_to_json(&receipt, *place)).collect();
+    let answers: Option<Vec<_>> = order.iter().map(|place| PublishedAnswer::of(&receipt, *place)).collect();
     match answers.as_deref() {
         None => Err(no_stream()),
         Some([answer]) if one => Ok(answer::json(StatusCode::ACCEPTED, answer)),
@@ -128,11 +125,11 @@ async fn transact(
         })
         .await?;
     let receipt = ticket.await?;
-    let answer = json!({
-        "position": receipt.position,
-        "durability": receipt.durability.as_str(),
-        "streams": receipt.streams.iter().map(stream_to_json).collect::<Vec<_>>(),
-    });
+    let answer = TransactionAnswer {
+        streams: receipt.streams.iter().map(StreamAnswer::from).collect(),
+        position: receipt.position,
+        durability: receipt.durability.as_str(),
+    };
     Ok(answer::json(StatusCode::CREATED, &answer))
 }
 
@@ -150,14 +147,18 @@ fn submit(app: &App, append: Append) -> Result<Ticket, Problem> {
 
 /// The events, each of which names `stream` or none.
 fn of_stream(events: Vec<WireEvent>, stream: &StreamName) -> Result<Vec<NewEvent>, Problem> {
-    if let Some(at) =
-        events.iter().position(|event| event.stream.as_ref().is_some_and(|named| named != stream))
-    {
+    let names_another = |event: &WireEvent| event.stream.as_ref().is_some_and(|named| named != stream);
+    if let Some(at) = events.iter().position(names_another) {
         let error =
             WireError::field("stream", format!("is another stream than {stream}, which the request names"));
-        return Err(error.within(&format!("[{at}]")).into());
+        return Err(of_element(error, at, events.len()).into());
     }
     Ok(events.into_iter().map(|event| event.event).collect())
+}
+
+/// An error of one of `count` events, which is named by its place when there are several.
+fn of_element(error: WireError, at: usize, count: usize) -> WireError {
+    if count == 1 { error } else { error.within(&format!("[{at}]")) }
 }
 
 /// Published events as one append, and where in its receipt each of them will be.
@@ -167,19 +168,17 @@ struct Published {
     order: Vec<Place>,
 }
 
-/// A place in a receipt: the stream, and the event of it.
-type Place = (usize, usize);
-
 impl Published {
     /// Sorts events by stream, keeping their order within each.
     fn sort(events: Vec<WireEvent>) -> Result<Published, Problem> {
         let mut streams: Vec<(StreamName, Vec<NewEvent>)> = Vec::new();
         let mut numbers = std::collections::HashMap::new();
-        let mut order = Vec::with_capacity(events.len());
+        let count = events.len();
+        let mut order = Vec::with_capacity(count);
         for (WireEvent { stream, event_type, event }, at) in events.into_iter().zip(0..) {
             let stream = match stream {
                 Some(stream) => stream,
-                None => stream_of(&event_type, at)?,
+                None => stream_of(&event_type).map_err(|error| of_element(error, at, count))?,
             };
             check_writable(&stream)?;
             let number = *numbers.entry(stream.clone()).or_insert_with(|| {
@@ -197,42 +196,14 @@ impl Published {
 }
 
 /// The stream of an event that names none: its type up to the first dot.
-fn stream_of(event_type: &EventType, at: usize) -> Result<StreamName, Problem> {
+fn stream_of(event_type: &EventType) -> Result<StreamName, WireError> {
     let event_type = event_type.as_str();
     let name = event_type.split_once('.').map_or(event_type, |(name, _)| name);
     StreamName::parse(name).map_err(|error| {
-        let what = format!("is missing, and the type does not begin with a name for it: {error}");
-        WireError::field("stream", what).within(&format!("[{at}]")).into()
-    })
-}
-
-fn published_to_json(receipt: &Receipt, (stream, event): Place) -> Option<Value> {
-    let stream = receipt.streams.get(stream)?;
-    let event = stream.events.get(event)?;
-    Some(json!({
-        "eventId": event.id.to_string(),
-        "status": "PUBLISHED",
-        "stream": stream.stream.as_str(),
-        "streamVersion": event.stream_version,
-        "position": event.position,
-        // Nobody can subscribe under a name yet.
-        "subscribers": [],
-    }))
-}
-
-fn stream_to_json(receipt: &StreamReceipt) -> Value {
-    let event = |event: &annals::AppendedEvent| {
-        json!({
-            "eventId": event.id.to_string(),
-            "streamVersion": event.stream_version,
-            "position": event.position,
-        })
-    };
-    json!({
-        "stream": receipt.stream.as_str(),
-        "streamVersion": receipt.version,
-        "position": receipt.events.last().map(|event| event.position),
-        "events": receipt.events.iter().map(event).collect::<Vec<_>>(),
+        WireError::field(
+            "stream",
+            format!("is missing, and the type does not begin with a name for it: {error}"),
+        )
     })
 }
 

@@ -5,13 +5,15 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, BodyDataStream, HttpBody as _};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use futures_core::Stream;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
@@ -19,8 +21,7 @@ use super::app::{App, BUDGET_UNIT_BYTES};
 use super::problem::{self, Problem};
 use crate::wire::BodyKind;
 
-/// How much of a refused body is read and thrown away. A connection that is closed while its client still sends may
-/// lose the answer that says why.
+/// How much of a body that nobody wants is read.
 const DISCARD_BYTES_MAX: u64 = 256 << 20;
 
 /// How long that may take.
@@ -94,20 +95,15 @@ pub(crate) async fn read_whole(
 ) -> Result<HeldBody, Problem> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let mut pieces = Pieces::new(body, app.config.body_wait_max);
     if declared.is_some_and(|length| length > limit.bytes_max) {
-        // A client that asked whether to send has not sent yet: refusing is enough.
-        if !headers.contains_key(header::EXPECT) {
-            pieces.discard();
-        }
         return Err(too_large(limit));
     }
     let bytes_max = declared.unwrap_or(limit.bytes_max);
     let share = reserve(app, bytes_max).await?;
+    let mut pieces = Pieces::new(body, app.config.body_wait_max);
     let mut bytes = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
     while let Some(piece) = pieces.next().await? {
         if (bytes.len() + piece.len()) as u64 > limit.bytes_max {
-            pieces.discard();
             return Err(too_large(limit));
         }
         bytes.extend_from_slice(&piece);
@@ -159,18 +155,51 @@ impl Pieces {
             }
         }
     }
+}
 
-    /// Reads the rest and throws it away, on a task of its own, so that the answer does not wait.
-    pub(crate) fn discard(mut self) {
-        tokio::spawn(timeout(DISCARD_WAIT_MAX, async move {
-            let mut left = DISCARD_BYTES_MAX;
-            while let Ok(Some(piece)) = self.next().await {
-                match left.checked_sub(piece.len() as u64) {
-                    Some(less) => left = less,
-                    None => return,
-                }
-            }
-        }));
+/// Makes sure that what is left of the body when the answer is known is read and thrown away. A connection that is
+/// closed while its client still sends may lose the answer that says why.
+pub(crate) fn drained(request: Request) -> Request {
+    // A client that asked whether to send has not sent yet: reading would tell it to.
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return request;
+    }
+    request.map(|body| Body::from_stream(Drained { stream: Some(body.into_data_stream()) }))
+}
+
+/// A body that is read to its end also when nobody wants it.
+struct Drained {
+    stream: Option<BodyDataStream>,
+}
+
+impl Stream for Drained {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let next = ready!(Pin::new(stream).poll_next(context));
+        if !matches!(next, Some(Ok(_))) {
+            self.stream = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        if let (Some(stream), Ok(runtime)) = (self.stream.take(), Handle::try_current()) {
+            runtime.spawn(timeout(DISCARD_WAIT_MAX, discard(stream)));
+        }
+    }
+}
+
+async fn discard(mut stream: BodyDataStream) {
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(piece)) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+        match left.checked_sub(piece.len() as u64) {
+            Some(less) => left = less,
+            None => return,
+        }
     }
 }
 

@@ -12,10 +12,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::{self, header_value};
 use super::app::App;
+use super::body::drained;
 use super::problem::{self, Problem};
 
 /// Checks a request before anything else looks at it, and names the history on its answer.
 pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let request = drained(request);
     let hosts = app.config.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
     let mut response = match check_headers(request.headers(), hosts) {
         Ok(()) => next.run(request).await,

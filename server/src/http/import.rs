@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use annals::{BatchReport, EventStore, ImportReport, Importer};
+use annals::{BatchReport, EventStore, ImportReport, Importer, Position};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -18,7 +18,8 @@ use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
 use futures_core::Stream;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::accept::NDJSON;
@@ -74,8 +75,7 @@ async fn pump(app: Arc<App>, mut body: Pieces, pieces: mpsc::Sender<Result<Bytes
         };
         let broken = piece.is_err();
         if pieces.send(piece).await.is_err() {
-            // A bad line has ended the import; the client is still sending.
-            body.discard();
+            // A bad line has ended the import.
             return;
         }
         if broken {
@@ -135,19 +135,38 @@ fn finish(importer: Importer, mut results: Results) {
         Ok((batch, report)) => {
             let told = batch.map_or(Ok(()), |batch| results.batch(batch));
             if told.is_ok() {
-                results.end(&json!({"summary": report_to_json(&report)}));
+                results.send_last(line_of(&Summary { summary: (&report).into() }));
             }
         }
     }
 }
 
-fn report_to_json(report: &ImportReport) -> Value {
-    json!({
-        "lines": report.lines,
-        "appended": report.appended,
-        "repeated": report.repeated,
-        "position": report.position,
-    })
+/// How far an import is, or what one of its batches did.
+#[derive(Serialize)]
+struct Progress {
+    lines: u64,
+    appended: u64,
+    repeated: u64,
+    position: Position,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    summary: Progress,
+}
+
+impl From<&ImportReport> for Progress {
+    fn from(report: &ImportReport) -> Progress {
+        let ImportReport { lines, appended, repeated, position, .. } = *report;
+        Progress { lines, appended, repeated, position }
+    }
+}
+
+impl From<&BatchReport> for Progress {
+    fn from(batch: &BatchReport) -> Progress {
+        let BatchReport { lines, appended, repeated, position, .. } = *batch;
+        Progress { lines, appended, repeated, position }
+    }
 }
 
 /// The lines of the answer.
@@ -164,7 +183,7 @@ impl Results {
             Some(earlier) => joined(&earlier, batch),
             None => batch,
         };
-        match self.lines.try_send(batch_line(&batch)) {
+        match self.lines.try_send(line_of(&Progress::from(&batch))) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.waiting = Some(batch);
@@ -177,17 +196,13 @@ impl Results {
     }
 
     fn fail(self, problem: Problem, committed: &ImportReport) {
-        let problem = problem.with("committed", report_to_json(committed));
+        let problem = problem.with("committed", json!(Progress::from(committed)));
         self.send_last(problem.to_line().into());
-    }
-
-    fn end(self, value: &Value) {
-        self.send_last(line_of(value));
     }
 
     /// Waits for the client, which is all that is left to do. One that went away is not told.
     fn send_last(mut self, line: Bytes) {
-        let waiting = self.waiting.take().map(|batch| batch_line(&batch));
+        let waiting = self.waiting.take().map(|batch| line_of(&Progress::from(&batch)));
         for line in waiting.into_iter().chain([line]) {
             if self.lines.blocking_send(line).is_err() {
                 return;
@@ -203,17 +218,10 @@ fn joined(earlier: &BatchReport, mut later: BatchReport) -> BatchReport {
     later
 }
 
-fn batch_line(batch: &BatchReport) -> Bytes {
-    line_of(&json!({
-        "lines": batch.lines,
-        "appended": batch.appended,
-        "repeated": batch.repeated,
-        "position": batch.position,
-    }))
-}
-
-fn line_of(value: &Value) -> Bytes {
-    format!("{value}\n").into()
+fn line_of(value: &impl Serialize) -> Bytes {
+    let mut line = serde_json::to_vec(value).expect("numbers can be written");
+    line.push(b'\n');
+    line.into()
 }
 
 /// Cuts pieces into lines. A line that spans pieces is put together; none may be longer than `bytes_max`.

@@ -56,7 +56,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
     let live = Live {
         subscription: Box::pin(subscription),
-        writer: Writer::new(dialect, after, end, head),
+        writer: Writer { dialect, told: after, end },
         heartbeat: Box::pin(sleep(app.config.heartbeat)),
         silence: app.config.heartbeat,
         stopped: Box::pin(stopped(app.stopping.clone())),
@@ -101,7 +101,7 @@ impl Stream for Live {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let live = &mut *self;
-        let mut out = live.writer.begin();
+        let mut out = Vec::new();
         while !live.ended && out.len() < CHUNK_BYTES {
             if live.writer.is_at_end() {
                 live.ended = true;
@@ -152,27 +152,9 @@ struct Writer {
     told: Position,
     /// Where the answer ends, when it does.
     end: Option<Position>,
-    begun: bool,
-    head: Position,
 }
 
 impl Writer {
-    fn new(dialect: Dialect, after: Position, end: Option<Position>, head: Position) -> Writer {
-        Writer { dialect, told: after, end, begun: false, head }
-    }
-
-    /// What is told before any delivery: with nothing to catch up on, the subscription itself stays silent.
-    fn begin(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        if !std::mem::replace(&mut self.begun, true)
-            && self.dialect == Dialect::Lines
-            && self.told >= self.head
-        {
-            write_mark(&mut out, "caughtUp", self.told);
-        }
-        out
-    }
-
     fn is_at_end(&self) -> bool {
         self.end.is_some_and(|end| self.told >= end)
     }
@@ -253,7 +235,7 @@ mod tests {
     use super::*;
 
     fn writer(dialect: Dialect, after: u64, end: Option<u64>) -> Writer {
-        Writer::new(dialect, Position::new(after), end.map(Position::new), Position::new(10))
+        Writer { dialect, told: Position::new(after), end: end.map(Position::new) }
     }
 
     fn told(writer: &mut Writer, delivery: Delivery) -> String {
@@ -274,13 +256,6 @@ mod tests {
         let mut writer = writer(Dialect::Lines, 5, None);
         assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "{\"checkpoint\":7}\n");
         assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "{\"caughtUp\":7}\n");
-    }
-
-    #[test]
-    fn a_client_that_begins_at_the_head_is_told_so_once_in_lines() {
-        let mut writer = writer(Dialect::Lines, 10, None);
-        assert_eq!(writer.begin(), b"{\"caughtUp\":10}\n");
-        assert_eq!(writer.begin(), b"");
     }
 
     #[test]

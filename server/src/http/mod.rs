@@ -13,6 +13,7 @@ mod live;
 mod paths;
 mod problem;
 mod read;
+mod receipt;
 mod serve;
 mod snapshots;
 mod status;

@@ -159,9 +159,11 @@ impl From<AppendError> for Problem {
                 .with("stream", stream.as_str())
                 .with("expectedVersion", expected_to_json(expected))
                 .with("actualVersion", json!(actual)),
-            AppendError::TooLarge { what: _, size, unit, max } => {
-                Problem::new(TOO_LARGE, detail).with("size", size).with("unit", unit).with("max", max)
-            }
+            AppendError::TooLarge { what, size, unit, max } => Problem::new(TOO_LARGE, detail)
+                .with("limit", limit_name(&what, unit))
+                .with("size", size)
+                .with("unit", unit)
+                .with("max", max),
             AppendError::Invalid { .. } => Problem::invalid(detail),
             AppendError::Store(error) => error.into(),
             _ => Problem::new(INTERNAL, detail),
@@ -226,6 +228,15 @@ impl From<ImportError> for Problem {
             ImportError::Store(error) => error.into(),
             _ => Problem::new(INTERNAL, detail),
         }
+    }
+}
+
+/// The name in `GET /limits` of a limit of the store, by what passed it.
+fn limit_name(what: &str, unit: &str) -> &'static str {
+    match (what, unit) {
+        (_, "events") => "appendEventsMax",
+        ("an event", _) => "eventBytesMax",
+        _ => "appendBytesMax",
     }
 }
 

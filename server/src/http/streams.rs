@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use annals::{Position, StreamInfo};
+use annals::{Position, StreamInfo, StreamVersion};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::answer;
 use super::app::{App, StreamPath, params_of};
 use super::paths;
 use super::problem::Problem;
 use super::read::stream_info;
-use crate::wire::WireError;
+use crate::wire::{Params, WireError};
 
 /// The streams of a page when the request does not say.
 const STREAMS_DEFAULT: u64 = 100;
@@ -36,34 +36,32 @@ async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem
             WireError::field("limit", format!("is {limit}; from 1 to {STREAMS_MAX} are allowed")).into()
         );
     }
-    let answer = app
-        .blocking(move |app| {
-            let after = Position::new(params.number("after")?.unwrap_or(0));
-            let (prefix, category) = (params.one("prefix")?, params.one("category")?);
-            let system = params.flag("system")?;
-            let mut page = Vec::new();
-            let mut next = None;
-            let mut last = after;
-            for info in app.store.streams(after)? {
-                let info = info?;
-                let wanted = prefix.is_none_or(|prefix| info.name.as_str().starts_with(prefix))
-                    && category.is_none_or(|category| info.name.category() == category)
-                    && (system || !info.name.is_system());
-                if !wanted {
-                    continue;
-                }
-                if page.len() as u64 == limit {
-                    let params = params.clone().replaced("after", last.get());
-                    next = Some(format!("{}?{}", uri.path(), params.encode()));
-                    break;
-                }
-                last = info.first_position;
-                page.push(info_to_json(&info));
-            }
-            Ok(json!({"streams": page, "next": next}))
-        })
-        .await?;
+    let answer = app.blocking(move |app| page(app, uri.path(), &params, limit)).await?;
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// The first `limit` streams that are wanted, and how to ask for more.
+fn page(app: &App, path: &str, params: &Params, limit: u64) -> Result<PageAnswer, Problem> {
+    let mut last = Position::new(params.number("after")?.unwrap_or(0));
+    let (prefix, category) = (params.one("prefix")?, params.one("category")?);
+    let system = params.flag("system")?;
+    let mut streams = Vec::new();
+    for info in app.store.streams(last)? {
+        let info = info?;
+        let wanted = prefix.is_none_or(|prefix| info.name.as_str().starts_with(prefix))
+            && category.is_none_or(|category| info.name.category() == category)
+            && (system || !info.name.is_system());
+        if !wanted {
+            continue;
+        }
+        if streams.len() as u64 == limit {
+            let params = params.clone().replaced("after", last.get());
+            return Ok(PageAnswer { streams, next: Some(format!("{path}?{}", params.encode())) });
+        }
+        last = info.first_position;
+        streams.push(StreamAnswer::from(&info));
+    }
+    Ok(PageAnswer { streams, next: None })
 }
 
 async fn show(
@@ -76,23 +74,48 @@ async fn show(
     let (info, snapshot) = app
         .blocking(move |app| Ok((stream_info(app, &stream)?, app.store.latest_snapshot(&stream)?)))
         .await?;
-    let mut answer = info_to_json(&info);
-    if let Some(snapshot) = snapshot {
-        answer["snapshotVersion"] = json!(snapshot.version);
-    }
+    let mut answer = StreamAnswer::from(&info);
+    answer.snapshot_version = snapshot.map(|snapshot| snapshot.version);
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
-fn info_to_json(info: &StreamInfo) -> Value {
-    json!({
-        "stream": info.name.as_str(),
-        "category": info.name.category(),
-        "version": info.version,
-        "firstVersion": info.first_version,
-        "firstPosition": info.first_position,
-        "lastPosition": info.last_position,
-        "firstRecordedAt": info.first_recorded_at.to_string(),
-        "lastRecordedAt": info.last_recorded_at.to_string(),
-        "bytes": info.bytes,
-    })
+/// What is told of a stream.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StreamAnswer {
+    stream: String,
+    category: String,
+    version: StreamVersion,
+    first_version: StreamVersion,
+    first_position: Position,
+    last_position: Position,
+    first_recorded_at: String,
+    last_recorded_at: String,
+    bytes: u64,
+    /// Told of one stream only: looking for it reads the snapshot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot_version: Option<StreamVersion>,
+}
+
+#[derive(Serialize)]
+struct PageAnswer {
+    streams: Vec<StreamAnswer>,
+    next: Option<String>,
+}
+
+impl From<&StreamInfo> for StreamAnswer {
+    fn from(info: &StreamInfo) -> StreamAnswer {
+        StreamAnswer {
+            stream: info.name.to_string(),
+            category: info.name.category().to_owned(),
+            version: info.version,
+            first_version: info.first_version,
+            first_position: info.first_position,
+            last_position: info.last_position,
+            first_recorded_at: info.first_recorded_at.to_string(),
+            last_recorded_at: info.last_recorded_at.to_string(),
+            bytes: info.bytes,
+            snapshot_version: None,
+        }
+    }
 }

@@ -1,21 +1,28 @@
 //! Events as lines: made up for a test, or read to be compared as text.
 
+use annals::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::command::Place;
 
-/// What an import must keep of an event, as the text it has in the line.
-#[derive(Debug, Deserialize)]
+/// What an import must keep of an event: each part as the text it has in the line, but the time as the instant it is,
+/// because an instant is written without trailing zeros.
+#[derive(Debug, PartialEq)]
 pub(super) struct Kept<'a> {
+    texts: [Option<&'a str>; 6],
+    timestamp: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
     #[serde(borrow)]
     stream: &'a RawValue,
     #[serde(borrow)]
     id: &'a RawValue,
     #[serde(borrow, rename = "type")]
     event_type: &'a RawValue,
-    #[serde(borrow)]
-    timestamp: &'a RawValue,
+    timestamp: String,
     #[serde(borrow)]
     source: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -24,21 +31,21 @@ pub(super) struct Kept<'a> {
     metadata: Option<&'a RawValue>,
 }
 
-impl PartialEq for Kept<'_> {
-    fn eq(&self, other: &Kept<'_>) -> bool {
-        fn texts<'a>(kept: &Kept<'a>) -> [Option<&'a str>; 7] {
-            let required = [kept.stream, kept.id, kept.event_type, kept.timestamp, kept.data];
-            let [stream, id, event_type, timestamp, data] = required.map(|value| Some(value.get()));
-            let [source, metadata] = [kept.source, kept.metadata].map(|value| value.map(RawValue::get));
-            [stream, id, event_type, timestamp, source, data, metadata]
+impl<'a> Kept<'a> {
+    fn of(line: &'a str) -> Kept<'a> {
+        let line: Line<'a> = serde_json::from_str(line).expect(line);
+        let [stream, id, event_type, data] = [line.stream, line.id, line.event_type, line.data].map(Some);
+        let texts = [stream, id, event_type, data, line.source, line.metadata];
+        Kept {
+            texts: texts.map(|value| value.map(RawValue::get)),
+            timestamp: Timestamp::parse(&line.timestamp).expect("a time"),
         }
-        texts(self) == texts(other)
     }
 }
 
 /// Reads lines of events.
 pub(super) fn kept(lines: &str) -> Vec<Kept<'_>> {
-    lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    lines.lines().map(Kept::of).collect()
 }
 
 /// Lines of `count` events in seven streams, with everything an event can have, and white space where JSON lets it be.

@@ -124,6 +124,20 @@ fn failures_of_a_server_have_the_exit_codes_of_a_directory() {
 }
 
 #[test]
+fn a_server_that_refuses_a_line_while_more_is_sent_is_heard() {
+    let place = Place::new();
+    let (_server, url) = place.serve();
+    let all = lines(30_000);
+    place.run_with_input(&["import", "-", "--url", &url], &lines(10)).ok();
+    // The same id with other data; what follows is more than the connection holds.
+    let changed = all.replacen("\"number\" : 5,", "\"number\" : 55,", 1);
+    let file = place.file("changed.ndjson", changed);
+    let message = place.run(&["import", &file, "--url", &url]).failed(1);
+    assert!(message.contains("already has an event with the id event-5,"), "{message}");
+    assert!(message.contains("nothing is imported twice"), "{message}");
+}
+
+#[test]
 fn a_tail_of_a_server_tells_what_is_there_and_then_what_comes() {
     let place = Place::new();
     let (_server, url) = place.serve();

@@ -1,0 +1,92 @@
+//! Receipts as answers: what an append, a publish and a transaction tell of the events they wrote.
+
+use annals::{AppendedEvent, Position, Receipt, StreamReceipt, StreamVersion};
+use serde::Serialize;
+
+/// The answer to an append to one stream.
+#[derive(Serialize)]
+pub(crate) struct AppendedAnswer<'a> {
+    #[serde(flatten)]
+    pub(crate) stream: StreamAnswer<'a>,
+    pub(crate) durability: &'static str,
+}
+
+/// The answer to a transaction.
+#[derive(Serialize)]
+pub(crate) struct TransactionAnswer<'a> {
+    pub(crate) streams: Vec<StreamAnswer<'a>>,
+    pub(crate) position: Position,
+    pub(crate) durability: &'static str,
+}
+
+/// What was written to one stream.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StreamAnswer<'a> {
+    stream: &'a str,
+    stream_version: StreamVersion,
+    /// The position of the last event.
+    position: Option<Position>,
+    events: Vec<EventAnswer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventAnswer {
+    event_id: String,
+    stream_version: StreamVersion,
+    position: Position,
+}
+
+/// The answer to publishing an event.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PublishedAnswer<'a> {
+    event_id: String,
+    status: &'static str,
+    stream: &'a str,
+    stream_version: StreamVersion,
+    position: Position,
+    /// Nobody can subscribe under a name yet.
+    subscribers: [&'static str; 0],
+}
+
+/// A place in a receipt: the stream, and the event of it.
+pub(crate) type Place = (usize, usize);
+
+impl<'a> From<&'a StreamReceipt> for StreamAnswer<'a> {
+    fn from(receipt: &'a StreamReceipt) -> StreamAnswer<'a> {
+        StreamAnswer {
+            stream: receipt.stream.as_str(),
+            stream_version: receipt.version,
+            position: receipt.events.last().map(|event| event.position),
+            events: receipt.events.iter().map(EventAnswer::from).collect(),
+        }
+    }
+}
+
+impl From<&AppendedEvent> for EventAnswer {
+    fn from(event: &AppendedEvent) -> EventAnswer {
+        EventAnswer {
+            event_id: event.id.to_string(),
+            stream_version: event.stream_version,
+            position: event.position,
+        }
+    }
+}
+
+impl PublishedAnswer<'_> {
+    /// The answer for the event at a place; none when the receipt does not reach so far.
+    pub(crate) fn of(receipt: &Receipt, (stream, event): Place) -> Option<PublishedAnswer<'_>> {
+        let stream = receipt.streams.get(stream)?;
+        let event = stream.events.get(event)?;
+        Some(PublishedAnswer {
+            event_id: event.id.to_string(),
+            status: "PUBLISHED",
+            stream: stream.stream.as_str(),
+            stream_version: event.stream_version,
+            position: event.position,
+            subscribers: [],
+        })
+    }
+}
