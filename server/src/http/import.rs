@@ -93,17 +93,15 @@ fn run(
 ) {
     let mut importer = store.import();
     let mut lines = LineSplitter { partial: Vec::new(), number: 0, bytes_max: line_bytes_max };
-    let push = |importer: &mut Importer, results: &mut Results, number: u64, line: &[u8]| {
-        push_line(importer, results, line).map_err(|problem| problem.with("line", number))
-    };
+    let mut push = |number: u64, line: &[u8]| push_line(&mut importer, &mut results, number, line);
     let mut imported = Ok(());
-    while let (Ok(()), Some(piece)) = (&imported, pieces.blocking_recv()) {
-        imported = piece.and_then(|piece| {
-            lines.split(&piece, |number, line| push(&mut importer, &mut results, number, line))
-        });
+    while imported.is_ok() {
+        let Some(piece) = pieces.blocking_recv() else {
+            imported = lines.finish(&mut push);
+            break;
+        };
+        imported = piece.and_then(|piece| lines.split(&piece, &mut push));
     }
-    imported =
-        imported.and_then(|()| lines.finish(|number, line| push(&mut importer, &mut results, number, line)));
     drop(pieces);
     match imported {
         Ok(()) => finish(importer, results),
@@ -111,17 +109,19 @@ fn run(
     }
 }
 
-/// Imports one line and reports the batch that it completed.
-fn push_line(importer: &mut Importer, results: &mut Results, line: &[u8]) -> Result<(), Problem> {
-    let wire = parse_event(line, Purpose::Import).map_err(|mut error| {
-        // The parser saw one line only; the import knows which.
-        error.line = None;
-        Problem::from(error)
-    })?;
+/// Imports one line and reports the batch that it completed. A line is told only of what is wrong with it alone: an
+/// error of the batch names the event itself, which may stand further up.
+fn push_line(
+    importer: &mut Importer,
+    results: &mut Results,
+    number: u64,
+    line: &[u8],
+) -> Result<(), Problem> {
+    let wire = parse_event(line, Purpose::Import).map_err(|error| error.at_line(number))?;
     let stream = wire.stream.ok_or_else(|| {
-        Problem::from(WireError::field("stream", "is missing; an imported event names its stream"))
+        WireError::field("stream", "is missing; an imported event names its stream").at_line(number)
     })?;
-    check_writable(&stream)?;
+    check_writable(&stream).map_err(|problem| problem.with("line", number))?;
     match importer.push(stream, wire.event)? {
         Some(batch) => results.batch(batch),
         None => Ok(()),
