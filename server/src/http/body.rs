@@ -125,7 +125,7 @@ fn too_large(limit: BodyLimit) -> Problem {
 /// Waits until the budget has room for a body.
 async fn reserve(app: &App, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
     // A budget smaller than one body still lets one through at a time.
-    let units = bytes.min(app.config.body_budget_bytes) / BUDGET_UNIT_BYTES;
+    let units = bytes.div_ceil(BUDGET_UNIT_BYTES).min(app.config.body_budget_bytes / BUDGET_UNIT_BYTES);
     let units = u32::try_from(units).unwrap_or(u32::MAX);
     let share = Arc::clone(&app.body_budget).acquire_many_owned(units).await;
     share.map_err(|_| Problem::new(problem::CLOSED, "the server is shutting down"))

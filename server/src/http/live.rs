@@ -57,6 +57,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     let live = Live {
         subscription: Box::pin(subscription),
         writer: Writer { dialect, told: after, end },
+        head,
         heartbeat: Box::pin(sleep(app.config.heartbeat)),
         silence: app.config.heartbeat,
         stopped: Box::pin(stopped(app.stopping.clone())),
@@ -90,6 +91,8 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 struct Live {
     subscription: Pin<Box<SubscriptionStream>>,
     writer: Writer,
+    /// The head when the client came: what lies before it may have to be read from the disk.
+    head: Position,
     heartbeat: Pin<Box<Sleep>>,
     silence: Duration,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -101,22 +104,11 @@ impl Stream for Live {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let live = &mut *self;
-        let mut out = Vec::new();
-        while !live.ended && out.len() < CHUNK_BYTES {
-            if live.writer.is_at_end() {
-                live.ended = true;
-                break;
-            }
-            match live.subscription.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(delivery))) => live.writer.write(&mut out, &delivery),
-                Poll::Ready(Some(Err(error))) => {
-                    live.writer.write_error(&mut out, &error.into());
-                    live.ended = true;
-                }
-                Poll::Ready(None) => live.ended = true,
-                Poll::Pending => break,
-            }
-        }
+        let mut out = match live.writer.told < live.head {
+            // Other connections of this thread must not wait for the disk. What comes later was just written.
+            true => tokio::task::block_in_place(|| live.take_deliveries(context)),
+            false => live.take_deliveries(context),
+        };
         if !live.ended && live.stopped.as_mut().poll(context).is_ready() {
             live.ended = true;
         }
@@ -131,6 +123,29 @@ impl Stream for Live {
                 Poll::Ready(Some(Ok(out.into())))
             }
         }
+    }
+}
+
+impl Live {
+    /// Writes what there is to deliver, up to a chunk.
+    fn take_deliveries(&mut self, context: &mut Context<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !self.ended && out.len() < CHUNK_BYTES {
+            if self.writer.is_at_end() {
+                self.ended = true;
+                break;
+            }
+            match self.subscription.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(delivery))) => self.writer.write(&mut out, &delivery),
+                Poll::Ready(Some(Err(error))) => {
+                    self.writer.write_error(&mut out, &error.into());
+                    self.ended = true;
+                }
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending => break,
+            }
+        }
+        out
     }
 }
 
