@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use annals::{EventStore, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use annals::EventStore;
 use tokio::net::TcpListener;
 
 use super::failure::Failure;
@@ -18,14 +18,6 @@ pub(crate) struct ServeArgs {
     /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:2662]
     #[arg(long, value_name = "ADDR:PORT", env = "ANNALS_LISTEN", value_parser = parse_address)]
     listen: Option<SocketAddr>,
-    /// The size of new segment files in bytes [default: 67108864]
-    #[arg(
-        long,
-        value_name = "BYTES",
-        env = "ANNALS_SEGMENT_BYTES",
-        value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX)
-    )]
-    segment_bytes: Option<u64>,
     /// Listen also where other machines can reach it, although nobody is asked for a token
     #[arg(long)]
     allow_remote: bool,
@@ -33,10 +25,7 @@ pub(crate) struct ServeArgs {
 
 /// Runs the command until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> {
-    let mut options = settings.only_directory("serve")?.to_write();
-    if let Some(bytes) = args.segment_bytes {
-        options = options.segment_bytes(bytes);
-    }
+    let options = settings.only_directory("serve")?.to_write();
     let address = args.listen.unwrap_or(settings.listen);
     check_reach(address, args.allow_remote)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;

@@ -36,6 +36,16 @@ pub(crate) struct GlobalArgs {
     /// The configuration file [default: annals.toml, when it is there]
     #[arg(long, global = true, help_heading = WHERE, value_name = "FILE", env = "ANNALS_CONFIG")]
     config: Option<PathBuf>,
+    /// The size of new segment files in bytes, for commands that write [default: 67108864]
+    #[arg(
+        long,
+        global = true,
+        help_heading = WHERE,
+        value_name = "BYTES",
+        env = "ANNALS_SEGMENT_BYTES",
+        value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX)
+    )]
+    segment_bytes: Option<u64>,
 }
 
 /// What `annals.toml` may say.
@@ -55,7 +65,7 @@ pub(crate) struct Settings {
     /// Where the server listens unless a flag says otherwise.
     pub(crate) listen: SocketAddr,
     /// The size of new segments; none is the library's default.
-    pub(crate) segment_bytes: Option<u64>,
+    segment_bytes: Option<u64>,
 }
 
 /// Where the events are.
@@ -92,7 +102,8 @@ impl Settings {
         // A directory that the file names is meant from where the file lies.
         let beside_file = |data: PathBuf| path.parent().map(|parent| parent.join(&data)).unwrap_or(data);
         let dir = args.dir.or(file.data.map(beside_file)).unwrap_or_else(|| DATA.into());
-        Ok(Settings { dir, url: args.url, listen, segment_bytes: file.segment_bytes })
+        let segment_bytes = args.segment_bytes.or(file.segment_bytes);
+        Ok(Settings { dir, url: args.url, listen, segment_bytes })
     }
 
     /// The directory or the server that was named.
