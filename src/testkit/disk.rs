@@ -41,7 +41,8 @@ pub struct SimDisk {
 struct State {
     dirs: BTreeSet<PathBuf>,
     names: Names,
-    files: BTreeMap<FileId, Image>,
+    /// Shared with the moments that were recorded, until one side changes.
+    files: BTreeMap<FileId, Arc<Image>>,
     /// Which handle holds the lock of a file.
     locks: BTreeMap<FileId, u64>,
     /// Which handles are maps: of which file, and how much of it.
@@ -50,6 +51,8 @@ struct State {
     operations: Operations,
     capacity: Option<u64>,
     rng: Rng,
+    /// The disk before each operation, while that is recorded.
+    moments: Option<Vec<SimDisk>>,
 }
 
 impl SimDisk {
@@ -65,6 +68,7 @@ impl SimDisk {
             operations: Operations::default(),
             capacity: None,
             rng: Rng::new(seed),
+            moments: None,
         })
     }
 
@@ -91,6 +95,20 @@ impl SimDisk {
         SimDisk::from(self.lock().after_kill())
     }
 
+    /// Begins to record the disk as it is before each operation. Each moment can then be crashed in many ways, so that
+    /// one run of a workload is enough to crash at every operation of it.
+    pub fn record(&self) {
+        self.lock().moments = Some(Vec::new());
+    }
+
+    /// The recorded moments, and the disk as it is: one before each operation, and one after the last.
+    pub fn moments(&self) -> Vec<SimDisk> {
+        let mut state = self.lock();
+        let mut moments = state.moments.take().unwrap_or_default();
+        moments.push(SimDisk::from(state.after_kill()));
+        moments
+    }
+
     /// Lets the `n`-th operation from now fail; 1 is the next. Several can be set to fail.
     pub fn fail_operation(&self, n: u64, fault: Fault) {
         self.lock().operations.fail(n, fault);
@@ -113,8 +131,9 @@ impl SimDisk {
 
     /// The bytes of a file, as a process sees them.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut state = self.lock();
-        let image = state.image_at(path)?;
+        let state = self.lock();
+        let file = state.file_at(path)?;
+        let image = state.seen(file);
         let mut bytes = vec![0; image.len() as usize];
         image.read(&mut bytes, 0);
         Ok(bytes)
@@ -124,7 +143,7 @@ impl SimDisk {
     pub fn write(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.lock();
         let file = state.names.get(path).unwrap_or_else(|| state.next_id());
-        state.files.insert(file, Image::synced(bytes));
+        state.files.insert(file, Arc::new(Image::synced(bytes)));
         state.names.settle(path, Some(file));
         state.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
     }
@@ -189,7 +208,16 @@ impl State {
 
     /// Counts an operation, which fails if it is set to.
     fn operate(&mut self) -> io::Result<()> {
-        self.operations.next().map_or(Ok(()), |fault| Err(fault.error()))
+        self.next_fault().map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    /// Counts an operation, and tells how it fails if it does.
+    fn next_fault(&mut self) -> Option<Fault> {
+        if let Some(mut moments) = self.moments.take() {
+            moments.push(SimDisk::from(self.after_kill()));
+            self.moments = Some(moments);
+        }
+        self.operations.next()
     }
 
     fn file_at(&self, path: &Path) -> io::Result<FileId> {
@@ -202,7 +230,12 @@ impl State {
     }
 
     fn image(&mut self, file: FileId) -> &mut Image {
-        self.files.entry(file).or_default()
+        Arc::make_mut(self.files.entry(file).or_default())
+    }
+
+    /// A file, to be looked at only.
+    fn seen(&self, file: FileId) -> Arc<Image> {
+        self.files.get(&file).cloned().unwrap_or_default()
     }
 
     fn check_dir(&self, dir: &Path) -> io::Result<()> {
@@ -213,13 +246,13 @@ impl State {
     }
 
     /// Refuses a length for which the disk has no room.
-    fn check_room(&mut self, file: FileId, len: u64) -> io::Result<()> {
-        let growth = len.saturating_sub(self.image(file).len());
+    fn check_room(&self, file: FileId, len: u64) -> io::Result<()> {
+        let growth = len.saturating_sub(self.seen(file).len());
         let Some(capacity) = self.capacity.filter(|_| growth > 0) else {
             return Ok(());
         };
         let named = self.names.iter().filter_map(|(_, file)| self.files.get(&file));
-        match named.map(Image::len).sum::<u64>() + growth > capacity {
+        match named.map(|image| image.len()).sum::<u64>() + growth > capacity {
             true => Err(Fault::NoSpace.error()),
             false => Ok(()),
         }
@@ -228,7 +261,7 @@ impl State {
     fn after_crash(&self, keep: &mut Keep<'_>, seed: u64) -> State {
         let names = self.names.after_crash(keep);
         let images = names.iter().filter_map(|(_, file)| Some((file, self.files.get(&file)?)));
-        let files = images.map(|(file, image)| (file, image.after_crash(keep))).collect();
+        let files = images.map(|(file, image)| (file, Arc::new(image.after_crash(keep)))).collect();
         State { names, files, rng: Rng::new(seed), ..self.after_kill() }
     }
 
@@ -243,6 +276,7 @@ impl State {
             operations: Operations::default(),
             capacity: self.capacity,
             rng: self.rng.clone(),
+            moments: None,
         }
     }
 }
@@ -289,7 +323,7 @@ impl Disk for SimDisk {
                 state.operate()?;
                 let file = state.next_id();
                 state.names.name(path, file);
-                state.files.insert(file, Image::default());
+                state.files.insert(file, Arc::default());
                 file
             }
         };
@@ -318,7 +352,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.check_dir(dir)?;
-        let fault = state.operations.next();
+        let fault = state.next_fault();
         match fault {
             None => state.names.sync(dir),
             Some(Fault::SyncLies) => state.names.forget_unsynced(dir),
@@ -356,11 +390,12 @@ impl SimFile {
 
 impl DiskFile for SimFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.lock().image(self.file).len())
+        Ok(self.lock().seen(self.file).len())
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        match self.lock().image(self.file).read(buffer, offset) {
+        let image = self.lock().seen(self.file);
+        match image.read(buffer, offset) {
             true => Ok(()),
             false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
@@ -368,7 +403,7 @@ impl DiskFile for SimFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.lock_to_write()?;
-        let fault = state.operations.next();
+        let fault = state.next_fault();
         if fault.is_none() {
             state.check_room(self.file, offset + bytes.len() as u64)?;
         }
@@ -387,9 +422,8 @@ impl DiskFile for SimFile {
         let mut state = self.lock_to_write()?;
         state.operate()?;
         state.check_room(self.file, len)?;
-        let image = state.image(self.file);
-        if image.len() < len {
-            image.set_len(len);
+        if state.seen(self.file).len() < len {
+            state.image(self.file).set_len(len);
         }
         Ok(())
     }
@@ -406,7 +440,7 @@ impl DiskFile for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.lock();
-        let fault = state.operations.next();
+        let fault = state.next_fault();
         match fault {
             None => state.image(self.file).sync(),
             Some(Fault::SyncLies) => state.image(self.file).forget_unsynced(),
@@ -421,7 +455,7 @@ impl DiskFile for SimFile {
 
     fn map(&self, len: u64) -> io::Result<Map> {
         let mut state = self.lock();
-        if state.image(self.file).len() < len {
+        if state.seen(self.file).len() < len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let handle = state.next_id();

@@ -363,3 +363,19 @@ fn a_handle_for_reading_refuses_to_write() {
     assert_eq!(kind_of(file.allocate(10)), io::ErrorKind::PermissionDenied);
     assert_eq!(disk.read(path(FILE)).unwrap(), b"kept");
 }
+
+#[test]
+fn each_recorded_moment_is_the_disk_before_one_operation() {
+    let (disk, file) = disk_with(b"0");
+    disk.record();
+    file.write_all_at(b"1", 0).unwrap();
+    file.sync_data().unwrap();
+    file.write_all_at(b"2", 0).unwrap();
+
+    let moments = disk.moments();
+    let seen: Vec<_> = moments.iter().map(|moment| moment.read(path(FILE)).unwrap()).collect();
+    assert_eq!(seen, [b"0", b"1", b"1", b"2"]);
+    let durable = |moment: &SimDisk| moment.crash_keeping_nothing().read(path(FILE)).unwrap();
+    assert_eq!(moments.iter().map(durable).collect::<Vec<_>>(), [b"0", b"0", b"1", b"1"]);
+    assert_eq!(disk.moments().len(), 1, "the record is taken once");
+}
