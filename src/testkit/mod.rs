@@ -2,7 +2,8 @@
 //!
 //! [`SimDisk`] keeps files in memory, knows which bytes and names have reached stable storage, and can be crashed:
 //! the disk that a crash leaves behind is one that a power cut could leave. With [`Fault`] an operation fails in one
-//! of the ways that disks fail. [`Rng`] makes both repeatable: print the seed, and the failure comes again.
+//! of the ways that disks fail. A [`Workload`] draws appends, a [`Model`] says what each must answer, and a [`History`]
+//! checks what a crash left. [`Rng`] makes all of it repeatable: print the seed, and the failure comes again.
 //!
 //! ```
 //! use std::path::Path;
@@ -23,7 +24,11 @@
 //! ```
 
 mod disk;
+mod history;
+mod model;
 mod rng;
 
 pub use disk::{Fault, SimDisk};
+pub use history::{History, Outcome};
+pub use model::{Attempt, Model, Numbered, Placed, Workload, Write};
 pub use rng::Rng;

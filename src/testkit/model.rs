@@ -1,0 +1,218 @@
+//! The model: what a store must do, without a disk. Appends go into a list, or are refused as the store must refuse them.
+
+use std::collections::BTreeMap;
+
+use super::Rng;
+use crate::model::{
+    Append, ContentType, Data, EventId, EventType, ExpectedVersion, NewEvent, Position, RecordedEvent,
+    StreamName, StreamVersion,
+};
+
+/// An event that is told from every other by its number: its id and its data are made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// The number.
+    pub number: u64,
+    /// How many bytes of data it has.
+    pub bytes: usize,
+}
+
+/// The events of one attempt for one stream, and what the stream is expected to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The stream.
+    pub stream: StreamName,
+    /// What the attempt believes about it.
+    pub expected: ExpectedVersion,
+    /// The events, in order.
+    pub events: Vec<Numbered>,
+}
+
+/// An append that is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// What it writes, stream by stream.
+    pub writes: Vec<Write>,
+}
+
+/// An event where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its stream.
+    pub stream: String,
+    /// Its place there.
+    pub version: StreamVersion,
+    /// The event.
+    pub event: Numbered,
+}
+
+/// What a store that never fails would hold.
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    events: Vec<Placed>,
+    versions: BTreeMap<String, StreamVersion>,
+}
+
+impl Numbered {
+    fn content(self) -> Vec<u8> {
+        // A prime stride: no two sectors of an event are alike, and neither are those of its neighbours.
+        (0..self.bytes as u64).map(|at| (self.number.wrapping_mul(31) + at % 251) as u8).collect()
+    }
+
+    /// The event to append.
+    pub fn to_event(self) -> NewEvent {
+        let event_type = EventType::parse("numbered").expect("a legal type");
+        let content_type = ContentType::parse("application/octet-stream").expect("a legal content type");
+        let id = EventId::parse(&format!("n{}", self.number)).expect("a legal id");
+        NewEvent::new(event_type, Data::binary(content_type, self.content())).id(id)
+    }
+}
+
+impl Placed {
+    /// Reads an event that was made of a number, to its last byte; none when it says anything else.
+    pub fn of(recorded: &RecordedEvent) -> Option<Placed> {
+        let number = recorded.id().to_string().strip_prefix('n')?.parse().ok()?;
+        let event = Numbered { number, bytes: recorded.data().len() };
+        let same = event.content() == recorded.data() && recorded.event_type() == "numbered";
+        let (stream, version) = (recorded.stream().to_owned(), recorded.stream_version());
+        same.then_some(Placed { stream, version, event })
+    }
+}
+
+impl Attempt {
+    /// The append to make.
+    pub fn to_append(&self) -> Append {
+        self.writes.iter().fold(Append::default(), |append, write| {
+            append.and_to(
+                write.stream.clone(),
+                write.expected,
+                write.events.iter().copied().map(Numbered::to_event),
+            )
+        })
+    }
+
+    /// Its events with their streams, in order.
+    pub fn events(&self) -> impl Iterator<Item = (&StreamName, Numbered)> {
+        self.writes.iter().flat_map(|write| write.events.iter().map(|event| (&write.stream, *event)))
+    }
+}
+
+impl Model {
+    /// What the store holds, in order.
+    pub fn events(&self) -> &[Placed] {
+        &self.events
+    }
+
+    /// Where a stream stands.
+    pub fn version(&self, stream: &str) -> StreamVersion {
+        self.versions.get(stream).copied().unwrap_or_default()
+    }
+
+    /// Each stream with where it stands.
+    pub fn versions(&self) -> impl Iterator<Item = (&str, StreamVersion)> {
+        self.versions.iter().map(|(stream, version)| (stream.as_str(), *version))
+    }
+
+    /// The last position.
+    pub fn head(&self) -> Position {
+        Position::new(self.events.len() as u64)
+    }
+
+    /// The model of a store that holds these events.
+    pub fn holding(events: Vec<Placed>) -> Model {
+        let versions = events.iter().map(|placed| (placed.stream.clone(), placed.version)).collect();
+        Model { events, versions }
+    }
+
+    /// What an append must answer: its last position, or the first stream that is not as expected, and where that
+    /// stands.
+    pub fn append(&mut self, attempt: &Attempt) -> Result<Position, (StreamName, StreamVersion)> {
+        let stands = |write: &&Write| !write.expected.holds_at(self.version(write.stream.as_str()));
+        if let Some(write) = attempt.writes.iter().find(stands) {
+            return Err((write.stream.clone(), self.version(write.stream.as_str())));
+        }
+        for (stream, event) in attempt.events() {
+            let version = self.versions.entry(stream.as_str().to_owned()).or_default();
+            *version = version.next();
+            self.events.push(Placed { stream: stream.as_str().to_owned(), version: *version, event });
+        }
+        Ok(self.head())
+    }
+}
+
+/// Draws attempts: to one and several streams, small and large, with expectations that hold and some that do not.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    rng: Rng,
+    numbers: u64,
+    streams: u64,
+    bytes_max: u64,
+}
+
+impl Workload {
+    /// The attempts of this seed, over so many streams, with events of up to `bytes_max` bytes.
+    pub fn new(seed: u64, streams: u64, bytes_max: u64) -> Workload {
+        Workload { rng: Rng::new(seed), numbers: 0, streams, bytes_max }
+    }
+
+    /// The next attempt on a store that holds what `model` holds.
+    pub fn next(&mut self, model: &Model) -> Attempt {
+        let first = self.rng.below(self.streams);
+        let mut writes = vec![self.write(first, model)];
+        if self.rng.chance(1, 4) && self.streams > 1 {
+            let other = (first + 1 + self.rng.below(self.streams - 1)) % self.streams;
+            writes.push(self.write(other, model));
+        }
+        Attempt { writes }
+    }
+
+    fn write(&mut self, stream: u64, model: &Model) -> Write {
+        let stream = StreamName::parse(&format!("s-{stream}")).expect("a legal name");
+        let stands = model.version(stream.as_str());
+        let expected = match self.rng.below(8) {
+            0 => ExpectedVersion::None,
+            1 => ExpectedVersion::Exists,
+            2 => stands.next().into(),
+            3..=5 => stands.into(),
+            _ => ExpectedVersion::Any,
+        };
+        let count = 1 + self.rng.below(3);
+        Write { stream, expected, events: (0..count).map(|_| self.event()).collect() }
+    }
+
+    fn event(&mut self) -> Numbered {
+        self.numbers += 1;
+        // Small ones in between: several frames in a sector, and frames over many.
+        let max = if self.rng.chance(1, 3) { self.bytes_max / 20 } else { self.bytes_max };
+        Numbered { number: self.numbers, bytes: self.rng.below(max + 1) as usize }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(expected: ExpectedVersion, numbers: &[u64]) -> Attempt {
+        let stream = StreamName::parse("s").expect("legal");
+        let events = numbers.iter().map(|number| Numbered { number: *number, bytes: 3 }).collect();
+        Attempt { writes: vec![Write { stream, expected, events }] }
+    }
+
+    #[test]
+    fn an_append_is_placed_or_refused_with_where_the_stream_stands() {
+        let mut model = Model::default();
+        assert_eq!(model.append(&attempt(ExpectedVersion::None, &[1, 2])), Ok(Position::new(2)));
+        let refused = model.append(&attempt(ExpectedVersion::None, &[3]));
+        assert_eq!(refused.map_err(|(_, actual)| actual), Err(StreamVersion::new(2)));
+        assert_eq!(model.events().len(), 2);
+        assert_eq!(Model::holding(model.events().to_vec()).version("s"), StreamVersion::new(2));
+    }
+
+    #[test]
+    fn a_seed_draws_the_same_attempts_again() {
+        let (mut one, mut two) = (Workload::new(3, 4, 100), Workload::new(3, 4, 100));
+        for _ in 0..50 {
+            assert_eq!(one.next(&Model::default()), two.next(&Model::default()));
+        }
+    }
+}
