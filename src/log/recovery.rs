@@ -3,22 +3,25 @@
 //! P is the last position of the active segment's valid prefix; D the last position known to be durable, from any
 //! valid frame or STATE. D <= P is a torn tail, which opens by itself; D > P is damage, which refuses to be written to.
 
+mod find;
+mod mend;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::find::{Above, Last, chain_back, durable_beyond, find_last, segment_numbers};
+use self::mend::{create, write_again, zero_tail};
 use super::lock::Lock;
 use super::log_dir;
 use super::scan::{Frame, Scanned, scan};
-use super::segment::{Segment, segment_number, segment_path};
+use super::segment::{Segment, segment_path};
 use super::state::{self, StateFile};
 use super::writer::{LogWriter, Roll};
 use crate::error::{Error, OpenError};
-use crate::format::control::{Seal, decode_seal};
-use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::format::segment::FRAMES_AT;
 use crate::format::state::State;
-use crate::format::{FrameFault, FrameKind, SegmentNumber, StoreId};
+use crate::format::{FrameFault, FrameKind, SegmentNumber};
 use crate::model::{HistoryId, Position, Timestamp};
 use crate::vfs::{Disk, OpenMode};
 
@@ -52,6 +55,16 @@ pub(crate) struct Lost {
     pub(crate) what: String,
     pub(crate) readable: Position,
     pub(crate) durable: Position,
+}
+
+impl Lost {
+    /// What a reader is told who would reach the lost events.
+    pub(crate) fn to_error(&self) -> Error {
+        let Lost { path, offset, what, readable, durable } = self;
+        let what =
+            format!("{what}; readable up to position {readable}, but position {durable} was acknowledged");
+        Error::damaged(path, *offset, what)
+    }
 }
 
 /// The log as it was found and mended.
@@ -95,26 +108,24 @@ pub(crate) fn recover(
     if lock.is_some() {
         remove_temporary(disk, &log_dir)?;
     }
+    // Before the log: what a writer beside us adds later must not count as missing.
+    let state = state::read(disk, search.dir)?;
     let numbers = segment_numbers(disk, &log_dir)?;
-    if numbers.is_empty() {
+    let mode = if search.read_only { OpenMode::Read } else { OpenMode::Write };
+    let Last { active, above } = find_last(disk, &log_dir, &numbers, mode)?;
+    let Some(active) = active else {
+        refuse_if_events_are_missing(&log_dir, &above, state.as_ref())?;
         return match lock {
-            Some(lock) if search.create => create(search, log_dir, lock, visit),
+            Some(lock) if search.create => create(search, log_dir, lock, state.as_ref(), visit),
             _ => Err(OpenError::NotFound { path: search.dir.to_owned() }),
         };
-    }
-    let mode = if search.read_only { OpenMode::Read } else { OpenMode::Write };
-    let state = state::read(disk, search.dir)?;
-    let (active, blanks) = find_active(disk, &log_dir, &numbers, mode, state.as_ref())?;
+    };
     if !search.read_only {
-        for number in blanks {
-            let path = segment_path(&log_dir, number);
-            disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
-        }
         active.file.sync_data().map_err(|error| Error::io("sync", &active.path, error))?;
         disk.sync_dir(&log_dir).map_err(|error| Error::io("sync", &log_dir, error))?;
     }
     let active = Arc::new(active);
-    let tail = read_tail(&active, state.as_ref(), visit)?;
+    let tail = read_tail(&active, above, state.as_ref(), visit)?;
     let segments = chain_back(disk, &log_dir, &numbers, &active, &tail.scanned, mode)?;
     let roll = Roll {
         disk: search.disk.clone(),
@@ -124,6 +135,29 @@ pub(crate) fn recover(
         segment_bytes: search.segment_bytes,
     };
     finish(search, segments, roll, tail, state, lock)
+}
+
+/// Without a segment in use there is nothing, or a store whose making was cut short; unless something names a position
+/// that was durable.
+fn refuse_if_events_are_missing(
+    log_dir: &Path,
+    above: &[Above],
+    state: Option<&State>,
+) -> Result<(), OpenError> {
+    let first = above.last();
+    let of_state = state.filter(|state| first.is_none_or(|first| first.store == state.store));
+    let of_frames = above.iter().map(|above| above.durable);
+    let durable = of_frames.chain(of_state.map(|state| state.durable)).max().unwrap_or_default();
+    if durable == Position::START {
+        return Ok(());
+    }
+    let what = first.map_or_else(|| "the segment is missing".to_owned(), |first| no_open(&first.fault));
+    let path = segment_path(log_dir, SegmentNumber::FIRST);
+    Err(Error::damaged(path, FRAMES_AT, format!("{what}, but position {durable} was acknowledged")).into())
+}
+
+fn no_open(fault: &FrameFault) -> String {
+    format!("no valid OPEN frame begins the segment: {fault}")
 }
 
 fn take_lock(search: &Search<'_>, log_dir: &Path) -> Result<Lock, OpenError> {
@@ -148,90 +182,11 @@ fn remove_temporary(disk: &dyn Disk, log_dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The numbers of the segment files, which must have no hole.
-fn segment_numbers(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<SegmentNumber>, OpenError> {
-    let names = disk.list(log_dir).map_err(|error| Error::io("list", log_dir, error))?;
-    let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort();
-    let expected = (1..).map(SegmentNumber);
-    match numbers.iter().copied().zip(expected).find(|(found, wanted)| found != wanted) {
-        Some((found, wanted)) => {
-            let path = segment_path(log_dir, wanted);
-            Err(Error::damaged(path, 0, format!("the segment is missing, but segment {found} is there"))
-                .into())
-        }
-        None => Ok(numbers),
-    }
-}
-
-/// The highest segment with a valid OPEN, and the numbers of those above it, which hold nothing.
-fn find_active(
-    disk: &dyn Disk,
-    log_dir: &Path,
-    numbers: &[SegmentNumber],
-    mode: OpenMode,
-    state: Option<&State>,
-) -> Result<(Segment, Vec<SegmentNumber>), OpenError> {
-    let mut blanks = Vec::new();
-    for number in numbers.iter().rev() {
-        let segment = Segment::open(disk, log_dir, *number, mode)?;
-        match segment.frame(FRAMES_AT)? {
-            Ok(frame) if frame.header.kind == FrameKind::Open => return Ok((segment, blanks)),
-            found => {
-                let fault = found.err().unwrap_or(FrameFault::Magic);
-                refuse_if_it_held_something(&segment, fault, state)?;
-                blanks.push(*number);
-            }
-        }
-    }
-    let path = segment_path(log_dir, SegmentNumber::FIRST);
-    Err(Error::damaged(path, FRAMES_AT, "no segment begins with a valid OPEN frame").into())
-}
-
-/// A segment without a valid OPEN is a blank one or a torn first write, unless something says that it was in use.
-fn refuse_if_it_held_something(
-    segment: &Segment,
-    fault: FrameFault,
-    state: Option<&State>,
-) -> Result<(), OpenError> {
-    let in_use =
-        state.is_some_and(|state| state.store == segment.header.store && state.segment >= segment.number());
-    let later = search_beyond(segment, FRAMES_AT)?;
-    if in_use || later.is_some_and(|frame| frame.first <= frame.durable) {
-        return Err(segment.damaged(FRAMES_AT, format!("its OPEN frame is damaged: {fault}")).into());
-    }
-    Ok(())
-}
-
-/// What a valid frame header behind a damaged place tells.
-struct Beyond {
-    first: Position,
-    durable: Position,
-}
-
-/// Looks for valid frame headers behind `from`: they tell which positions were durable when they were built. Of
-/// several, the one that tells of the largest durable position.
-fn search_beyond(segment: &Segment, from: u64) -> Result<Option<Beyond>, Error> {
-    let Some(end) = segment.end_of_bytes(from)? else { return Ok(None) };
-    let mut best: Option<Beyond> = None;
-    let magic = *b"ANFR";
-    for offset in (from..end).step_by(8) {
-        let mut start = [0; 4];
-        if segment.read(&mut start, offset).is_err() || start != magic {
-            continue;
-        }
-        if let Ok((header, _)) = segment.frame_header(offset)?
-            && best.as_ref().is_none_or(|best| header.durable > best.durable)
-        {
-            best = Some(Beyond { first: header.first, durable: header.durable });
-        }
-    }
-    Ok(best)
-}
-
 /// The last segment, read to its end.
 struct Tail {
     scanned: Scanned,
+    /// The segments above it, which nothing acknowledged is in unless `durable` says so.
+    above: Vec<Above>,
     /// The last position known to be durable.
     durable: Position,
     /// Where the bytes begin that may never have reached stable storage, although they can be read.
@@ -242,6 +197,7 @@ struct Tail {
 
 fn read_tail(
     active: &Arc<Segment>,
+    above: Vec<Above>,
     state: Option<&State>,
     visit: &mut dyn FnMut(&Segment, &Frame) -> Result<(), Error>,
 ) -> Result<Tail, OpenError> {
@@ -265,65 +221,15 @@ fn read_tail(
     })?
     .ok_or_else(|| active.damaged(FRAMES_AT, "the OPEN frame is gone"))?;
 
-    let beyond = if scanned.sealed.is_some() { None } else { search_beyond(active, scanned.end)? };
-    let durable = known(scanned.open.history)
-        .max(scanned.durable)
-        .max(beyond.map_or(Position::START, |beyond| beyond.durable));
+    let here = if scanned.sealed.is_some() { Position::START } else { durable_beyond(active, scanned.end)? };
+    let beyond = above.iter().map(|above| above.durable).fold(here, Position::max);
+    let durable = known(scanned.open.history).max(scanned.durable).max(beyond);
     let garbage_end = match scanned.sealed {
         Some(_) => None,
         None => active.end_of_bytes(scanned.end)?,
     };
     let unproven_from = unproven.front().map_or(scanned.end, |(offset, _)| *offset);
-    Ok(Tail { scanned, durable, unproven_from, garbage_end })
-}
-
-/// Opens the segments before the active one, from it backwards: each OPEN tells where the SEAL before it is.
-fn chain_back(
-    disk: &dyn Disk,
-    log_dir: &Path,
-    numbers: &[SegmentNumber],
-    active: &Arc<Segment>,
-    scanned: &Scanned,
-    mode: OpenMode,
-) -> Result<Vec<FoundSegment>, OpenError> {
-    let mut found =
-        vec![FoundSegment { segment: active.clone(), first: scanned.first, sealed: scanned.sealed }];
-    let (mut open, mut chain) = (scanned.open, scanned.first_chain);
-    for number in numbers.iter().rev().filter(|number| **number < active.number()) {
-        let segment = Arc::new(Segment::open(disk, log_dir, *number, mode)?);
-        if segment.header.store != active.header.store {
-            return Err(segment.damaged(0, "the segment belongs to another store").into());
-        }
-        let sealed = read_seal(&segment, open.seal_at, chain, found[0].first)?;
-        let first = match segment.frame(FRAMES_AT)? {
-            Ok(frame) if frame.header.kind == FrameKind::Open => frame,
-            other => {
-                let what = other.err().unwrap_or(FrameFault::Magic).to_string();
-                return Err(segment.damaged(FRAMES_AT, what).into());
-            }
-        };
-        open =
-            super::scan::open_of(&first).ok_or_else(|| segment.damaged(FRAMES_AT, "the OPEN has no body"))?;
-        chain = first.header.chain;
-        found.insert(0, FoundSegment { segment, first: first.header.first, sealed: Some(sealed) });
-    }
-    Ok(found)
-}
-
-/// Checks that a segment ends in the SEAL that the segment after it names.
-fn read_seal(segment: &Segment, seal_at: u64, chain: u32, next: Position) -> Result<(u64, u32), OpenError> {
-    let what = match segment.frame(seal_at)? {
-        Ok(frame) if frame.header.kind == FrameKind::Seal => {
-            if frame.header_crc == chain && frame.header.first == next && decode_seal(frame.body()).is_some()
-            {
-                return Ok((seal_at, chain));
-            }
-            "its SEAL does not match the segment after it".to_owned()
-        }
-        Ok(_) => "another frame stands where its SEAL should be".to_owned(),
-        Err(fault) => format!("its SEAL is damaged: {fault}"),
-    };
-    Err(segment.damaged(seal_at, what).into())
+    Ok(Tail { scanned, above, durable, unproven_from, garbage_end })
 }
 
 /// Draws the conclusion from P and D, and mends what a crash left.
@@ -339,19 +245,16 @@ fn finish(
     let readable = scanned.next.previous();
     let active = segments.last().expect("the active segment was found").segment.clone();
     let (history, last_time) = (scanned.open.history, scanned.last_time);
-    let lost = (*durable > readable).then(|| Lost {
-        path: active.path.clone(),
-        offset: scanned.end,
-        what: scanned.fault.map_or_else(|| "the log ends here".to_owned(), |fault| fault.to_string()),
-        readable,
-        durable: *durable,
-    });
+    let lost = if *durable > readable { lost(&active, &tail, &roll.log_dir)? } else { None };
     let Some(lock) = lock else {
         let visible = readable.min(*durable);
         return Ok(Recovered { segments, roll, history, visible, last_time, torn: None, lost, writer: None });
     };
     if let Some(Lost { path, offset, what, readable, durable }) = lost {
         return Err(OpenError::AcknowledgedLoss { path, offset, what, readable, durable });
+    }
+    for above in &tail.above {
+        roll.disk.remove(&above.path).map_err(|error| Error::io("remove", &above.path, error))?;
     }
     let torn = match tail.garbage_end {
         Some(end) => Some(zero_tail(roll.disk.as_ref(), &roll.log_dir, &active, scanned.end, end)?),
@@ -390,99 +293,24 @@ fn finish(
     })
 }
 
-/// Keeps a copy of a torn tail, then overwrites it with zeros, so that its bytes can never pass for frames.
-fn zero_tail(
-    disk: &dyn Disk,
-    log_dir: &Path,
-    segment: &Segment,
-    from: u64,
-    to: u64,
-) -> Result<TornTail, Error> {
-    let kept_in = log_dir.join(format!("tail-{:010}-{from}.bin", segment.number()));
-    let bytes = segment.slice(from, (to - from) as usize)?;
-    let copy = disk.open(&kept_in, OpenMode::Create).map_err(|error| Error::io("create", &kept_in, error))?;
-    copy.write_all_at(&bytes, 0)
-        .and_then(|()| copy.sync_data())
-        .map_err(|error| Error::io("write", &kept_in, error))?;
-    drop(bytes);
-    let write = |bytes: &[u8], at| {
-        segment.file.write_all_at(bytes, at).map_err(|error| Error::io("write", &segment.path, error))
+/// Where the log breaks off before the last position known to be durable. None when it goes on there after all: a
+/// writer beside us has added what was not there when its place was looked at.
+fn lost(active: &Segment, tail: &Tail, log_dir: &Path) -> Result<Option<Lost>, Error> {
+    let Tail { scanned, above, durable, .. } = tail;
+    let (path, offset, what) = match (scanned.sealed, above.last()) {
+        (None, _) if segment_goes_on(active, scanned)? => return Ok(None),
+        (None, _) => {
+            let fault = scanned.fault.map_or_else(String::new, |fault| fault.to_string());
+            (active.path.clone(), scanned.end, fault)
+        }
+        (Some(_), Some(above)) => (above.path.clone(), FRAMES_AT, no_open(&above.fault)),
+        (Some(_), None) => {
+            (segment_path(log_dir, active.number().next()), 0, "the segment is missing".to_owned())
+        }
     };
-    let zeros = vec![0; 1 << 16];
-    for at in (from..to).step_by(zeros.len()) {
-        write(&zeros[..zeros.len().min((to - at) as usize)], at)?;
-    }
-    segment.file.sync_data().map_err(|error| Error::io("sync", &segment.path, error))?;
-    disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
-    Ok(TornTail { path: segment.path.clone(), offset: from, kept_in })
+    Ok(Some(Lost { path, offset, what, readable: scanned.next.previous(), durable: *durable }))
 }
 
-/// Writes the identical bytes again and syncs: a sync that failed before a crash may have left pages that read well
-/// but count as clean, and would be lost with the power.
-fn write_again(segment: &Segment, from: u64, to: u64) -> Result<(), Error> {
-    if from == to {
-        return Ok(());
-    }
-    let bytes = segment.slice(from, (to - from) as usize)?.to_vec();
-    segment
-        .file
-        .write_all_at(&bytes, from)
-        .and_then(|()| segment.file.sync_data())
-        .map_err(|error| Error::io("write", &segment.path, error))
-}
-
-/// Makes the first segment of a new store.
-fn create(
-    search: &Search<'_>,
-    log_dir: PathBuf,
-    lock: Lock,
-    visit: &mut dyn FnMut(&Segment, &Frame) -> Result<(), Error>,
-) -> Result<Recovered, OpenError> {
-    let store = StoreId(*uuid::Uuid::new_v4().as_bytes());
-    let roll = Roll {
-        disk: search.disk.clone(),
-        log_dir,
-        store,
-        term_key: *uuid::Uuid::new_v4().as_bytes(),
-        segment_bytes: search.segment_bytes,
-    };
-    let segment = roll.blank(SegmentNumber::FIRST, (HEADER_LEN + TRAILER_LEN) as u64)?.into_segment();
-    let history = HistoryId::generate();
-    let mut writer = LogWriter {
-        history,
-        store,
-        segment: segment.clone(),
-        end: FRAMES_AT,
-        written: FRAMES_AT,
-        chain: 0,
-        epoch: 1,
-        next: Position::new(1),
-        durable: Position::START,
-        last_time: Timestamp::from_nanos(i64::MIN),
-        so_far: Seal::default(),
-        sealed_at: None,
-        closed: false,
-        staged: Vec::new(),
-        state: StateFile::open(search.disk.as_ref(), search.dir)?,
-        state_sequence: 0,
-        _lock: lock,
-    };
-    writer.open_in(segment.clone(), 0);
-    writer.flush()?;
-    writer.note_durable()?;
-    search.disk.sync_dir(search.dir).map_err(|error| Error::io("sync", search.dir, error))?;
-    let open = segment.frame(FRAMES_AT)?.map_err(|fault| segment.damaged(FRAMES_AT, fault))?;
-    visit(&segment, &open)?;
-    let segments = vec![FoundSegment { segment, first: Position::new(1), sealed: None }];
-    let (visible, last_time) = (Position::START, writer.last_time());
-    Ok(Recovered {
-        segments,
-        roll,
-        history,
-        visible,
-        last_time,
-        torn: None,
-        lost: None,
-        writer: Some(writer),
-    })
+fn segment_goes_on(active: &Segment, scanned: &Scanned) -> Result<bool, Error> {
+    Ok(active.frame(scanned.end)?.is_ok_and(|frame| scanned.clone().take(&frame).is_ok()))
 }

@@ -129,7 +129,7 @@ impl Scanned {
     }
 
     /// Goes on over `frame`, if it continues what was there.
-    fn take(&mut self, frame: &Frame) -> Result<(), FrameFault> {
+    pub(super) fn take(&mut self, frame: &Frame) -> Result<(), FrameFault> {
         let header = &frame.header;
         if header.chain != self.chain {
             return Err(FrameFault::Chain { wanted: self.chain, found: header.chain });

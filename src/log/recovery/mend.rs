@@ -1,0 +1,119 @@
+//! Mending what a crash left, and making the first segment where nothing is.
+
+use std::path::{Path, PathBuf};
+
+use super::{FoundSegment, Recovered, Search, TornTail};
+use crate::error::{Error, OpenError};
+use crate::format::control::Seal;
+use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
+use crate::format::segment::FRAMES_AT;
+use crate::format::state::State;
+use crate::format::{SegmentNumber, StoreId};
+use crate::log::lock::Lock;
+use crate::log::scan::Frame;
+use crate::log::segment::Segment;
+use crate::log::state::StateFile;
+use crate::log::writer::{LogWriter, Roll};
+use crate::model::{HistoryId, Position, Timestamp};
+use crate::vfs::{Disk, OpenMode};
+
+/// Keeps a copy of a torn tail, then overwrites it with zeros, so that its bytes can never pass for frames.
+pub(super) fn zero_tail(
+    disk: &dyn Disk,
+    log_dir: &Path,
+    segment: &Segment,
+    from: u64,
+    to: u64,
+) -> Result<TornTail, Error> {
+    let kept_in = log_dir.join(format!("tail-{:010}-{from}.bin", segment.number()));
+    let bytes = segment.slice(from, (to - from) as usize)?;
+    let copy = disk.open(&kept_in, OpenMode::Create).map_err(|error| Error::io("create", &kept_in, error))?;
+    // An earlier tail at the same place may have been longer.
+    copy.set_len(0)
+        .and_then(|()| copy.write_all_at(&bytes, 0))
+        .and_then(|()| copy.sync_data())
+        .map_err(|error| Error::io("write", &kept_in, error))?;
+    drop(bytes);
+    let write = |bytes: &[u8], at| {
+        segment.file.write_all_at(bytes, at).map_err(|error| Error::io("write", &segment.path, error))
+    };
+    let zeros = vec![0; 1 << 16];
+    for at in (from..to).step_by(zeros.len()) {
+        write(&zeros[..zeros.len().min((to - at) as usize)], at)?;
+    }
+    segment.file.sync_data().map_err(|error| Error::io("sync", &segment.path, error))?;
+    disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
+    Ok(TornTail { path: segment.path.clone(), offset: from, kept_in })
+}
+
+/// Writes the identical bytes again and syncs: a sync that failed before a crash may have left pages that read well
+/// but count as clean, and would be lost with the power.
+pub(super) fn write_again(segment: &Segment, from: u64, to: u64) -> Result<(), Error> {
+    if from == to {
+        return Ok(());
+    }
+    let bytes = segment.slice(from, (to - from) as usize)?.to_vec();
+    segment
+        .file
+        .write_all_at(&bytes, from)
+        .and_then(|()| segment.file.sync_data())
+        .map_err(|error| Error::io("write", &segment.path, error))
+}
+
+/// Makes the first segment of a new store.
+pub(super) fn create(
+    search: &Search<'_>,
+    log_dir: PathBuf,
+    lock: Lock,
+    state: Option<&State>,
+    visit: &mut dyn FnMut(&Segment, &Frame) -> Result<(), Error>,
+) -> Result<Recovered, OpenError> {
+    let store = StoreId(*uuid::Uuid::new_v4().as_bytes());
+    let roll = Roll {
+        disk: search.disk.clone(),
+        log_dir,
+        store,
+        term_key: *uuid::Uuid::new_v4().as_bytes(),
+        segment_bytes: search.segment_bytes,
+    };
+    let segment = roll.blank(SegmentNumber::FIRST, (HEADER_LEN + TRAILER_LEN) as u64)?.into_segment();
+    let history = HistoryId::generate();
+    let mut writer = LogWriter {
+        history,
+        store,
+        segment: segment.clone(),
+        end: FRAMES_AT,
+        written: FRAMES_AT,
+        chain: 0,
+        epoch: 1,
+        next: Position::new(1),
+        durable: Position::START,
+        last_time: Timestamp::from_nanos(i64::MIN),
+        so_far: Seal::default(),
+        sealed_at: None,
+        closed: false,
+        staged: Vec::new(),
+        state: StateFile::open(search.disk.as_ref(), search.dir)?,
+        // Above what a slot that was left behind says, or that one would count as the newer.
+        state_sequence: state.map_or(0, |state| state.sequence),
+        _lock: lock,
+    };
+    writer.open_in(segment.clone(), 0);
+    writer.flush()?;
+    writer.note_durable()?;
+    search.disk.sync_dir(search.dir).map_err(|error| Error::io("sync", search.dir, error))?;
+    let open = segment.frame(FRAMES_AT)?.map_err(|fault| segment.damaged(FRAMES_AT, fault))?;
+    visit(&segment, &open)?;
+    let segments = vec![FoundSegment { segment, first: Position::new(1), sealed: None }];
+    let (visible, last_time) = (Position::START, writer.last_time());
+    Ok(Recovered {
+        segments,
+        roll,
+        history,
+        visible,
+        last_time,
+        torn: None,
+        lost: None,
+        writer: Some(writer),
+    })
+}
