@@ -32,10 +32,10 @@ macro_rules! counter {
                 self.0
             }
 
-            /// The one after this.
+            /// The one after this; the largest number stays, so that a bound given by a caller never overflows.
             #[must_use]
             pub const fn next(self) -> $name {
-                $name(self.0 + 1)
+                $name(self.0.saturating_add(1))
             }
 
             /// The one before this; `START` stays `START`.
