@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::format::event;
 use crate::format::index::{BLOCK, IndexHeader, StreamRow, directory_bits, encode_id};
 use crate::format::{FrameKind, StoreId};
-use crate::log::{Frame, Segment, scan};
+use crate::log::{Frame, Scanned, Segment, scan};
 use crate::model::StreamVersion;
 use crate::vfs::{Disk, OpenMode};
 
@@ -82,8 +82,14 @@ fn read_tables(segment: &Segment, hasher: &TermHasher) -> Result<Tables, Error> 
         }
         Ok(())
     })?;
+    check_whole(segment, scanned)?;
+    Ok(tables)
+}
+
+/// Whether a walk over a sealed segment came to its SEAL. An index of less would hide events.
+pub(super) fn check_whole(segment: &Segment, scanned: Option<Scanned>) -> Result<(), Error> {
     match scanned {
-        Some(scanned) if scanned.sealed.is_some() => Ok(tables),
+        Some(scanned) if scanned.sealed.is_some() => Ok(()),
         Some(scanned) => {
             let what = scanned.fault.map_or_else(String::new, |fault| fault.to_string());
             Err(segment.damaged(scanned.end, what))

@@ -1,11 +1,12 @@
 //! One segment with its index: the unit in which events are found.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::build::{add_frame, build_file, wanted};
+use super::build::{add_frame, build_file, check_whole, wanted};
 use super::file::{FileIndex, Unusable};
 use super::memory::{MemoryIndex, Previous, StreamNodes};
 use super::term::TermHasher;
@@ -30,6 +31,8 @@ pub(crate) struct Part {
     pub(crate) first: Position,
     sealed: OnceLock<Sealed>,
     index: ArcSwapOption<Index>,
+    /// Its index file turned out to be unusable: it must be built again, however whole its header looks.
+    file_is_unusable: AtomicBool,
     building: Mutex<()>,
     indexing: Arc<Indexing>,
 }
@@ -61,7 +64,8 @@ pub(crate) struct StreamHere {
 
 enum Place {
     Memory(Arc<Index>, StreamNodes),
-    File(u32),
+    /// The hash, and where the offsets begin in the postings.
+    File(u128, u32),
 }
 
 impl StreamHere {
@@ -84,6 +88,7 @@ impl Part {
             first,
             sealed: OnceLock::new(),
             index: ArcSwapOption::from_pointee(Index::Memory(memory)),
+            file_is_unusable: AtomicBool::new(false),
             building: Mutex::new(()),
             indexing,
         }
@@ -101,6 +106,7 @@ impl Part {
             first,
             sealed: OnceLock::from(sealed),
             index: ArcSwapOption::empty(),
+            file_is_unusable: AtomicBool::new(false),
             building: Mutex::new(()),
             indexing,
         }
@@ -125,7 +131,7 @@ impl Part {
     pub(crate) fn events(&self, visible: Position) -> u32 {
         let end = visible.next();
         let end = self.sealed.get().map_or(end, |sealed| sealed.next.min(end));
-        end.since(self.first) as u32
+        count_between(self.first, end)
     }
 
     fn idx_path(&self) -> PathBuf {
@@ -168,15 +174,12 @@ impl Part {
         self.building.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up an index that is unusable, and its file.
+    /// Gives up an index that is unusable. Its file is built again, or passed over by a store that is only read.
     fn forget(&self, index: &Arc<Index>) {
         let _guard = self.building();
         if self.index.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, index)) {
+            self.file_is_unusable.store(true, Ordering::Relaxed);
             self.index.store(None);
-            if !self.indexing.read_only {
-                // If it cannot be removed, building replaces it.
-                let _ = self.indexing.disk.remove(&self.idx_path());
-            }
         }
     }
 
@@ -193,7 +196,10 @@ impl Part {
         let wanted = wanted(&self.segment, self.segment.header.store, self.first, sealed.crc, events);
         let disk = self.indexing.disk.as_ref();
         let path = self.idx_path();
-        let opened = FileIndex::open(disk, &path, &wanted);
+        let opened = match self.file_is_unusable.load(Ordering::Relaxed) {
+            false => FileIndex::open(disk, &path, &wanted),
+            true => Err(Unusable),
+        };
         let index = match opened {
             Ok(index) => Index::File(index),
             Err(Unusable) if self.indexing.read_only => Index::Memory(Arc::new(self.build_in_memory()?)),
@@ -215,10 +221,11 @@ impl Part {
 
     fn build_in_memory(&self) -> Result<MemoryIndex, Error> {
         let index = MemoryIndex::new(self.segment.header.capacity);
-        scan(&self.segment, |frame| {
+        let scanned = scan(&self.segment, |frame| {
             add_frame(&index, frame, &self.indexing.hasher);
             Ok(())
         })?;
+        check_whole(&self.segment, scanned)?;
         Ok(index)
     }
 
@@ -299,7 +306,7 @@ impl Part {
                 count: row.count,
                 bytes: row.bytes,
                 previous: Previous::from_number(row.previous),
-                place: Place::File(row.postings),
+                place: Place::File(hash, row.postings),
             })),
         })
     }
@@ -316,14 +323,14 @@ impl Part {
         if from >= to {
             return Ok(());
         }
-        let postings = match &here.place {
+        let (hash, postings) = match &here.place {
             Place::Memory(index, nodes) => {
                 if let Index::Memory(memory) = index.as_ref() {
                     memory.offsets_of(nodes, from, to, out);
                 }
                 return Ok(());
             }
-            Place::File(postings) => *postings,
+            Place::File(hash, postings) => (*hash, *postings),
         };
         let found = self.ask(parts, |index| match index.as_ref() {
             Index::File(file) => {
@@ -331,8 +338,13 @@ impl Part {
                 file.postings(postings.saturating_add(from), postings.saturating_add(to), &mut found)
                     .map(|()| found)
             }
-            // Only a store that is read builds in memory, and it never builds a file after that.
-            Index::Memory(_) => Err(Unusable),
+            // A store that is only read has found its file unusable meanwhile, and built in memory.
+            Index::Memory(memory) => {
+                let mut found = Vec::new();
+                let nodes = memory.stream(hash, u32::MAX).ok_or(Unusable)?;
+                memory.offsets_of(&nodes, from, to, &mut found);
+                Ok(found)
+            }
         })?;
         out.extend(found);
         Ok(())
@@ -366,6 +378,11 @@ impl Part {
     }
 }
 
+/// How many events lie from `first` to before `end`, which may be a bound far beyond all events.
+fn count_between(first: Position, end: Position) -> u32 {
+    u32::try_from(end.since(first)).unwrap_or(u32::MAX)
+}
+
 /// The newest part before segment `number` that holds a stream.
 pub(super) fn newest_before(
     parts: &[Arc<Part>],
@@ -387,5 +404,20 @@ impl std::fmt::Debug for Part {
             .field("segment", &self.segment.path)
             .field("first", &self.first)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_beyond_all_events_counts_all_whatever_the_first_position_is() {
+        let beyond = Position::new(u64::MAX);
+        for first in [1, (1 << 32) - 2, (1 << 32) - 1, 1 << 32, (5 << 32) - 1] {
+            assert_eq!(count_between(Position::new(first), beyond), u32::MAX, "{first}");
+        }
+        assert_eq!(count_between(Position::new(5), Position::new(7)), 2);
+        assert_eq!(count_between(Position::new(5), Position::new(3)), 0);
     }
 }
