@@ -152,6 +152,9 @@ impl EventStore {
 
     /// Reads a stream or all events, up to what is visible now. A stream that does not exist has no events.
     ///
+    /// Where acknowledged events at the end of the log are damaged, a store that is open for reading only ends a read
+    /// that would reach them with the error, not as if they had never been.
+    ///
     /// # Errors
     ///
     /// [`Error::Invalid`] for a request that contradicts itself.
@@ -274,6 +277,9 @@ impl EventStore {
 
     /// Whether appends are taken.
     pub fn health(&self) -> Health {
+        if let Some(lost) = self.core().reader.lost() {
+            return Health::Degraded { reason: lost.to_string() };
+        }
         let reason = match self.committer() {
             Ok(committer) => committer.trouble(),
             Err(error) => Some(error.to_string()),

@@ -7,7 +7,7 @@ use crate::error::{Error, OpenError};
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameKind, SegmentNumber};
 use crate::index::{Indexing, Part, Sealed, TermHasher};
-use crate::log::{Scanned, Search, Segment, log_dir, recover, scan, segment_number, segment_path};
+use crate::log::{Lost, Scanned, Search, Segment, log_dir, recover, scan, segment_number, segment_path};
 use crate::options::Options;
 use crate::vfs::OpenMode;
 
@@ -153,22 +153,19 @@ impl VerifyReport {
             read_only: true,
             create: false,
         };
-        match recover(&search, &mut |_, _| Ok(())) {
-            Ok(recovered) => {
-                if let Some(lost) = recovered.lost {
-                    let what = format!(
-                        "{}; readable up to position {}, but position {} was acknowledged",
-                        lost.what, lost.readable, lost.durable
-                    );
-                    self.fault(lost.path, lost.offset, what);
-                }
-                Ok(())
-            }
-            Err(OpenError::Store(Error::Damaged { path, offset, what })) => {
+        let found = recover(&search, &mut |_, _| Ok(())).map(|recovered| recovered.lost);
+        let error = match found {
+            Ok(lost) => lost.as_ref().map(Lost::to_error),
+            Err(OpenError::Store(error)) => Some(error),
+            Err(error) => return Err(error),
+        };
+        match error {
+            None => Ok(()),
+            Some(Error::Damaged { path, offset, what }) => {
                 self.fault(path, offset, what);
                 Ok(())
             }
-            Err(error) => Err(error),
+            Some(error) => Err(error.into()),
         }
     }
 }

@@ -13,7 +13,7 @@ mod writer;
 
 pub(crate) use blank::Blank;
 pub use recovery::TornTail;
-pub(crate) use recovery::{FoundSegment, Recovered, Search, recover};
+pub(crate) use recovery::{FoundSegment, Lost, Recovered, Search, recover};
 pub(crate) use scan::{Frame, Scanned, scan};
 pub(crate) use segment::{Segment, segment_number, segment_path};
 pub(crate) use writer::{LogWriter, Roll};

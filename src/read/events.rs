@@ -23,6 +23,8 @@ pub struct Events {
     filter: Filter,
     remaining: u64,
     visible: Position,
+    /// What is told instead of the end: events beyond it are damaged.
+    lost: Option<Error>,
 }
 
 /// What the cursor does not see to.
@@ -71,6 +73,10 @@ impl Events {
             let end = crate::model::Timestamp::from_nanos(until);
             before = before.min(reader.position_at(&parts, visible, end)?);
         }
+        let lost = lost_to(reader, &read, before > visible)?;
+        if let (Some(lost), Direction::Backward) = (&lost, read.direction) {
+            return Err(lost.clone());
+        }
         let cursor = match &read.stream {
             None => Cursor::all(read.direction, after.next(), before.previous()),
             Some(name) => {
@@ -96,6 +102,7 @@ impl Events {
             filter,
             remaining: read.limit.unwrap_or(u64::MAX),
             visible,
+            lost,
         })
     }
 
@@ -141,7 +148,7 @@ impl Events {
                 }
                 Ok(Some((_, Fate::End)) | None) => {
                     self.remaining = 0;
-                    return None;
+                    return self.lost.take().map(Err);
                 }
                 Err(error) => {
                     self.remaining = 0;
@@ -150,6 +157,17 @@ impl Events {
             }
         }
     }
+}
+
+/// Why a read misses events, when it would reach beyond those that can be read.
+fn lost_to(reader: &Reader, read: &Read, reaches_head: bool) -> Result<Option<Error>, Error> {
+    let Some(lost) = reader.lost().filter(|_| reaches_head) else { return Ok(None) };
+    if let (Some(name), Some(to)) = (&read.stream, read.to)
+        && to <= reader.stream_version(reader.stream_hash(name.as_str()))?
+    {
+        return Ok(None);
+    }
+    Ok(Some(lost.clone()))
 }
 
 /// What a bounded look at the next events gave.

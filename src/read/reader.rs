@@ -20,6 +20,7 @@ struct Inner {
     visible: Arc<Visible>,
     hasher: TermHasher,
     verify: bool,
+    lost: Option<Error>,
 }
 
 /// The parts of a store with a bound, as one read sees them.
@@ -34,14 +35,21 @@ pub(super) struct LastFrame {
 }
 
 impl Reader {
-    /// `verify` checks the checksum of every event.
+    /// `verify` checks the checksum of every event. `lost` tells of acknowledged events beyond the visible position that
+    /// cannot be read: a read that would reach them ends with it.
     pub(crate) fn new(
         catalog: Arc<Catalog>,
         visible: Arc<Visible>,
         hasher: TermHasher,
         verify: bool,
+        lost: Option<Error>,
     ) -> Reader {
-        Reader(Arc::new(Inner { catalog, visible, hasher, verify }))
+        Reader(Arc::new(Inner { catalog, visible, hasher, verify, lost }))
+    }
+
+    /// Why acknowledged events beyond the visible position cannot be read, if there are any.
+    pub(crate) fn lost(&self) -> Option<&Error> {
+        self.0.lost.as_ref()
     }
 
     pub(crate) fn visible(&self) -> &Visible {

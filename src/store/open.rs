@@ -8,7 +8,7 @@ use crate::commit::{Committer, CommitterParts, Visible};
 use crate::error::OpenError;
 use crate::format::FrameKind;
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
-use crate::log::{Recovered, Search, recover};
+use crate::log::{Lost, Recovered, Search, recover};
 use crate::meta;
 use crate::model::{Position, Timestamp};
 use crate::options::{Limits, Options, SNAPSHOT_CACHE_BYTES};
@@ -34,7 +34,8 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     let active = parts.last().cloned().ok_or(OpenError::NotFound { path: options.dir.clone() })?;
     let catalog = Arc::new(Catalog::new(parts));
     let visible = Arc::new(Visible::new(recovered.visible));
-    let reader = Reader::new(catalog.clone(), visible.clone(), hasher, options.verify_reads);
+    let lost = recovered.lost.as_ref().map(Lost::to_error);
+    let reader = Reader::new(catalog.clone(), visible.clone(), hasher, options.verify_reads, lost);
     let limits = bounded(&options);
 
     let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
@@ -94,6 +95,7 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
         tries += 1;
         match (found, memory) {
             (Err(OpenError::Store(_)), _) if options.read_only && tries < READ_TRIES_MAX => {}
+            (Ok(recovered), _) if recovered.lost.is_some() && tries < READ_TRIES_MAX => {}
             (Err(error), _) => return Err(error),
             (Ok(recovered), Some((index, _))) => return Ok((recovered, Arc::new(index))),
             (Ok(_), None) => return Err(OpenError::NotFound { path: options.dir.clone() }),
