@@ -183,12 +183,26 @@ impl Part {
         }
     }
 
-    /// Opens the index file, or builds it. `parts` are all parts of the store, to find streams in those before this one.
+    /// Opens the index file, or builds it; in memory, when it may not or cannot be written. `parts` are all parts of the
+    /// store, to find streams in those before this one.
     fn open_or_build(&self, parts: &[Arc<Part>]) -> Result<Arc<Index>, Error> {
         let _guard = self.building();
         if let Some(index) = self.index.load_full() {
             return Ok(index);
         }
+        let index = match self.open_or_build_file(parts) {
+            Ok(Some(file)) => Index::File(file),
+            // A full disk must not keep anyone from reading.
+            Ok(None) | Err(Error::Io { .. }) => Index::Memory(Arc::new(self.build_in_memory()?)),
+            Err(error) => return Err(error),
+        };
+        let index = Arc::new(index);
+        self.index.store(Some(index.clone()));
+        Ok(index)
+    }
+
+    /// Opens the index file, or builds it. None when there is none and a store that is only read may not build it.
+    fn open_or_build_file(&self, parts: &[Arc<Part>]) -> Result<Option<FileIndex>, Error> {
         let Some(sealed) = self.sealed.get() else {
             return Err(Error::invalid("a segment without SEAL has its index in memory"));
         };
@@ -196,27 +210,21 @@ impl Part {
         let wanted = wanted(&self.segment, self.segment.header.store, self.first, sealed.crc, events);
         let disk = self.indexing.disk.as_ref();
         let path = self.idx_path();
-        let opened = match self.file_is_unusable.load(Ordering::Relaxed) {
-            false => FileIndex::open(disk, &path, &wanted),
-            true => Err(Unusable),
-        };
-        let index = match opened {
-            Ok(index) => Index::File(index),
-            Err(Unusable) if self.indexing.read_only => Index::Memory(Arc::new(self.build_in_memory()?)),
-            Err(Unusable) => {
-                let hasher = &self.indexing.hasher;
-                build_file(disk, &path, &self.segment, wanted.clone(), hasher, |hash| {
-                    Ok(newest_before(parts, self.number(), hash)?.map_or(0, |(part, _)| part.number()))
-                })?;
-                let index = FileIndex::open(disk, &path, &wanted);
-                Index::File(index.map_err(|Unusable| {
-                    Error::damaged(&path, 0, "what was just written reads back otherwise")
-                })?)
-            }
-        };
-        let index = Arc::new(index);
-        self.index.store(Some(index.clone()));
-        Ok(index)
+        if !self.file_is_unusable.load(Ordering::Relaxed)
+            && let Ok(file) = FileIndex::open(disk, &path, &wanted)
+        {
+            return Ok(Some(file));
+        }
+        if self.indexing.read_only {
+            return Ok(None);
+        }
+        build_file(disk, &path, &self.segment, wanted.clone(), &self.indexing.hasher, |hash| {
+            Ok(newest_before(parts, self.number(), hash)?.map_or(0, |(part, _)| part.number()))
+        })?;
+        let built = FileIndex::open(disk, &path, &wanted);
+        built
+            .map(Some)
+            .map_err(|Unusable| Error::damaged(&path, 0, "what was just written reads back otherwise"))
     }
 
     fn build_in_memory(&self) -> Result<MemoryIndex, Error> {
@@ -239,8 +247,9 @@ impl Part {
         let Some(sealed) = self.sealed.get() else { return Ok(()) };
         let part = Part::sealed(self.segment.clone(), self.first, *sealed, self.indexing.clone());
         let _guard = self.building();
-        let index = part.open_or_build(parts)?;
-        self.index.store(Some(index));
+        if let Some(file) = part.open_or_build_file(parts)? {
+            self.index.store(Some(Arc::new(Index::File(file))));
+        }
         Ok(())
     }
 
