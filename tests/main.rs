@@ -3,6 +3,10 @@
 mod append;
 mod crash;
 mod damage;
+mod faults;
+mod import;
+mod locking;
 mod segments;
+mod subscribe;
 mod support;
 mod tidy;

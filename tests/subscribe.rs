@@ -1,0 +1,273 @@
+//! Subscriptions: each event that matches once, in order, whatever is going on meanwhile, and the end when the store closes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use annals::testkit::SimDisk;
+use annals::{
+    Data, Delivery, Error, EventStore, EventType, NewEvent, Options, Position, QueryItem, Subscribe,
+    Subscription, SubscriptionStream,
+};
+use futures_core::Stream;
+
+use crate::support::*;
+
+/// Wakes a thread that waits for a future.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Unpark>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future on this thread: all the executor that a subscription needs.
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// The next item of a stream.
+struct Next<'a>(&'a mut SubscriptionStream);
+
+impl Future for Next<'_> {
+    type Output = Option<Result<Delivery, Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut *self.0).poll_next(context)
+    }
+}
+
+/// What a subscriber was told, as far as it was told events.
+fn positions(deliveries: &[Delivery]) -> Vec<u64> {
+    let position = |delivery: &Delivery| match delivery {
+        Delivery::Event(event) => Some(event.position().get()),
+        _ => None,
+    };
+    deliveries.iter().filter_map(position).collect()
+}
+
+/// Checks that what a subscriber is told of its progress is true when it is told.
+fn check_progress(deliveries: &[Delivery]) {
+    let mut told = Position::START;
+    let mut caught_up_at = None;
+    for delivery in deliveries {
+        let at = match delivery {
+            Delivery::Event(event) => event.position(),
+            Delivery::CaughtUp(position) | Delivery::Checkpoint(position) => *position,
+            other => panic!("an unknown delivery: {other:?}"),
+        };
+        let is_event = matches!(delivery, Delivery::Event(_));
+        assert!(at > told || (!is_event && at == told), "{delivery:?} after {told}");
+        if let Delivery::CaughtUp(position) = delivery {
+            assert_ne!(caught_up_at, Some(*position), "caught up twice without an event in between");
+            caught_up_at = Some(*position);
+        }
+        told = at;
+    }
+    assert!(caught_up_at.is_some(), "the end was reached, and nobody said so");
+}
+
+fn deliveries(subscription: Subscription) -> Vec<Delivery> {
+    subscription.map(|delivery| delivery.expect("readable")).collect()
+}
+
+/// Appends from several threads, closes, and gives each subscriber's deliveries; each starts when a part is there.
+fn followed(store: &EventStore, follow: impl Fn(Subscription) -> Vec<Delivery> + Sync) -> Vec<Vec<Delivery>> {
+    const WRITERS: u64 = 3;
+    const EACH: u64 = 120;
+    let follow = &follow;
+    std::thread::scope(|scope| {
+        let mut subscribers = Vec::new();
+        let mut writers = Vec::new();
+        for writer in 0..WRITERS {
+            writers.push(scope.spawn(move || {
+                for n in 0..EACH {
+                    // Large enough that segments roll while others catch up.
+                    append(store, &format!("s-{writer}"), [large_event(n, 1000), event(n)]);
+                }
+            }));
+        }
+        for start in [0, 1, 100, 200, 400] {
+            while store.head().get() < start {
+                std::thread::yield_now();
+            }
+            let subscription = store.subscribe(Subscribe::all()).expect("from the beginning");
+            subscribers.push(scope.spawn(move || follow(subscription)));
+        }
+        writers.into_iter().for_each(|writer| writer.join().expect("every append succeeds"));
+        store.close().expect("closed");
+        subscribers.into_iter().map(|subscriber| subscriber.join().expect("no panic")).collect()
+    })
+}
+
+#[test]
+fn blocking_subscribers_get_every_event_once_while_others_append_and_segments_roll() {
+    for background in [false, true] {
+        let disk = SimDisk::new(1);
+        let store = open(on(&disk).background(background));
+        for deliveries in followed(&store, deliveries) {
+            assert!(positions(&deliveries).into_iter().eq(1..=720));
+            check_progress(&deliveries);
+        }
+    }
+}
+
+#[test]
+fn async_subscribers_get_every_event_once_on_any_executor() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(Options::new(dir.path()).segment_bytes(SMALL));
+    let follow = |subscription: Subscription| {
+        let mut stream = subscription.into_stream();
+        let mut found = Vec::new();
+        while let Some(delivery) = block_on(Next(&mut stream)) {
+            found.push(delivery.expect("readable"));
+        }
+        found
+    };
+    for deliveries in followed(&store, follow) {
+        assert!(positions(&deliveries).into_iter().eq(1..=720));
+        check_progress(&deliveries);
+    }
+}
+
+#[test]
+fn a_subscriber_of_one_stream_gets_its_events_and_no_others() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    std::thread::scope(|scope| {
+        let subscription = store.subscribe(Subscribe::stream(stream("s-1"))).expect("a stream yet to come");
+        let follower = scope.spawn(move || deliveries(subscription));
+        for n in 0..300 {
+            append(&store, &format!("s-{}", n % 3), [large_event(n, 600)]);
+        }
+        store.close().expect("closed");
+        let found = follower.join().expect("no panic");
+        assert!(positions(&found).into_iter().eq((1..=300).filter(|position| position % 3 == 2)));
+        check_progress(&found);
+    });
+}
+
+#[test]
+fn one_that_begins_after_a_version_or_a_position_skips_nothing_behind_it() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    for n in 0..200 {
+        append(&store, &format!("s-{}", n % 2), [large_event(n, 800)]);
+    }
+    let of = |subscribe: Subscribe| store.subscribe(subscribe).expect("within the head");
+    let after_version = of(Subscribe::stream(stream("s-0")).after_version(version(30)));
+    let after_position = of(Subscribe::stream(stream("s-0")).after(Position::new(60)));
+    let both = of(Subscribe::stream(stream("s-0")).after(Position::new(59)).after_version(version(30)));
+    let all = of(Subscribe::all().after(Position::new(150)));
+    store.close().expect("closed");
+    for one_stream in [after_version, after_position, both] {
+        assert!(positions(&deliveries(one_stream)).into_iter().eq((61..=199).step_by(2)));
+    }
+    assert!(positions(&deliveries(all)).into_iter().eq(151..=200));
+}
+
+#[test]
+fn a_position_beyond_the_head_is_an_error() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    append(&store, "s", [event(1)]);
+    store.subscribe(Subscribe::all().after(Position::new(1))).expect("the head itself");
+    for beyond in [2, u64::MAX] {
+        let refused = store.subscribe(Subscribe::all().after(Position::new(beyond)));
+        assert!(refused.expect_err("beyond the head").to_string().contains("beyond the head"));
+    }
+}
+
+#[test]
+fn the_largest_bounds_find_nothing_and_break_nothing() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    append(&store, "s", [event(1)]);
+    let (position, of_stream) = (Position::new(u64::MAX), version(u64::MAX));
+    for request in [
+        annals::Read::all().after(position),
+        annals::Read::all().after(position).backward(),
+        annals::Read::all().before(Position::START),
+        annals::Read::stream(stream("s")).from(of_stream),
+        annals::Read::stream(stream("s")).from(of_stream).backward(),
+        annals::Read::stream(stream("s")).to(version(0)),
+    ] {
+        assert_eq!(read(&store, request), []);
+    }
+    assert_eq!(read(&store, annals::Read::all().before(position)).len(), 1);
+    assert_eq!(store.streams(position).expect("readable").count(), 0);
+    let mut subscription = store
+        .subscribe(Subscribe::stream(stream("s")).after_version(of_stream))
+        .expect("a version that never comes");
+    assert_eq!(
+        subscription.try_next().transpose().expect("readable"),
+        Some(Delivery::CaughtUp(Position::new(1)))
+    );
+}
+
+#[test]
+fn caught_up_is_told_at_the_first_end_and_again_after_events_only() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let mut all = store.subscribe(Subscribe::all()).expect("from the beginning");
+    let mut rare = store.subscribe(Subscribe::stream(stream("rare"))).expect("from the beginning");
+    let next = |subscription: &mut Subscription| subscription.try_next().transpose().expect("readable");
+    let caught_up = |position| Some(Delivery::CaughtUp(Position::new(position)));
+
+    assert_eq!((next(&mut all), next(&mut rare)), (caught_up(0), caught_up(0)));
+    assert_eq!((next(&mut all), next(&mut rare)), (None, None));
+    append(&store, "often", [event(1), event(2)]);
+    assert!(matches!(next(&mut all), Some(Delivery::Event(_))));
+    assert!(matches!(next(&mut all), Some(Delivery::Event(_))));
+    assert_eq!((next(&mut all), next(&mut all)), (caught_up(2), None));
+    assert_eq!(next(&mut rare), None, "nothing of its own has come");
+    append(&store, "rare", [event(3)]);
+    assert!(matches!(next(&mut rare), Some(Delivery::Event(event)) if event.position().get() == 3));
+    assert_eq!((next(&mut rare), next(&mut rare)), (caught_up(3), None));
+    assert_eq!(rare.position(), Position::new(3));
+}
+
+#[test]
+fn a_rare_filter_is_told_how_far_it_has_come_and_misses_nothing() {
+    let typed = |name: &str, n: u64| {
+        let data = Data::json(&serde_json::json!({ "n": n })).expect("is JSON");
+        NewEvent::new(EventType::parse(name).expect("a legal type"), data)
+    };
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk).segment_bytes(1 << 20));
+    let is_rare = |position: u64| position == 9_000 || position == 25_001;
+    for first in (1..=26_000).step_by(1000) {
+        let name = |position| if is_rare(position) { "rare" } else { "common" };
+        append(&store, "s", (first..first + 1000).map(|position| typed(name(position), position)));
+    }
+    let query = QueryItem { types: vec!["rare".to_owned()], ..QueryItem::default() };
+    let subscription =
+        store.subscribe(Subscribe::all().query(query.clone().into())).expect("from the beginning");
+    store.close().expect("closed");
+    let found = deliveries(subscription);
+    assert_eq!(positions(&found), [9_000, 25_001]);
+    check_progress(&found);
+    let checkpoints: Vec<u64> = found
+        .iter()
+        .filter_map(|delivery| match delivery {
+            Delivery::Checkpoint(position) => Some(position.get()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(checkpoints, [19_000], "10,000 events behind the last that was delivered");
+
+    // Going on from a checkpoint misses nothing.
+    let store = open(on(&disk));
+    let rest = store.subscribe(Subscribe::all().query(query.into()).after(Position::new(19_000)));
+    store.close().expect("closed");
+    assert_eq!(positions(&deliveries(rest.expect("within the head"))), [25_001]);
+}
