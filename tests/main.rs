@@ -4,6 +4,7 @@ mod append;
 mod crash;
 mod damage;
 mod faults;
+mod golden;
 mod import;
 mod locking;
 mod segments;
