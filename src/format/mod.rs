@@ -10,6 +10,8 @@ pub(crate) mod frame;
 pub(crate) mod index;
 pub(crate) mod segment;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use frame::{FrameFault, FrameHeader, FrameKind};
 pub(crate) use segment::SegmentHeader;
