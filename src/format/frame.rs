@@ -87,6 +87,8 @@ pub(crate) enum FrameFault {
     Event(super::event::EventFault),
     #[error("the frame names {found:#010x} as the one before it, wanted {wanted:#010x}")]
     Chain { wanted: u32, found: u32 },
+    #[error("the frame is of epoch {epoch} or of a time before the frame before it")]
+    Stale { epoch: u64 },
     #[error("the frame begins at position {found}, wanted {wanted}")]
     Position { wanted: Position, found: Position },
 }

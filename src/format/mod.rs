@@ -48,7 +48,7 @@ pub(crate) enum HeaderFault {
     Magic { wanted: &'static str },
     #[error("header checksum {found:#010x}, wanted {wanted:#010x}")]
     Checksum { wanted: u32, found: u32 },
-    #[error("format version {found}, this version of annals reads up to {FORMAT_VERSION}")]
+    #[error("format version {found}, this version of annals reads version {FORMAT_VERSION}")]
     Version { found: u32 },
     #[error("the incompatible features {found:#x}")]
     Features { found: u32 },

@@ -63,7 +63,7 @@ pub(crate) struct Scanned {
     pub(crate) durable: Position,
     /// The header checksum of the last frame.
     pub(crate) chain: u32,
-    /// The largest epoch.
+    /// The epoch of the last frame; it never falls.
     pub(crate) epoch: u64,
     /// The commit time of the last frame.
     pub(crate) last_time: Timestamp,
@@ -137,6 +137,9 @@ impl Scanned {
         if header.first != self.next {
             return Err(FrameFault::Position { wanted: self.next, found: header.first });
         }
+        if header.epoch < self.epoch || header.commit_time < self.last_time {
+            return Err(FrameFault::Stale { epoch: header.epoch });
+        }
         let shape = FrameFault::Shape { kind: header.kind as u8, len: header.len };
         match header.kind {
             FrameKind::Data if header.count > 0 => {
@@ -158,7 +161,7 @@ impl Scanned {
         self.next = header.next_position();
         self.durable = self.durable.max(header.durable);
         self.chain = frame.header_crc;
-        self.epoch = self.epoch.max(header.epoch);
+        self.epoch = header.epoch;
         self.last_time = header.commit_time;
         Ok(())
     }

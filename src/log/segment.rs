@@ -149,17 +149,16 @@ fn read_header(path: &Path, file: &dyn DiskFile) -> Result<SegmentHeader, OpenEr
         }
         match SegmentHeader::decode(&bytes) {
             Ok(header) if header.capacity >= FRAMES_AT => return Ok(header),
-            Ok(_) => first_fault = first_fault.or(Some(HeaderFault::Magic { wanted: "ANNALSEG" })),
-            Err(fault) => first_fault = first_fault.or(Some(fault)),
-        }
+            Ok(header) => {
+                first_fault.get_or_insert(format!("a capacity of {}, which cannot be", header.capacity))
+            }
+            // A whole copy of a later version tells more than a damaged one beside it.
+            Err(fault @ (HeaderFault::Version { .. } | HeaderFault::Features { .. })) => {
+                return Err(OpenError::Version { path: path.to_owned(), found: fault.to_string() });
+            }
+            Err(fault) => first_fault.get_or_insert(fault.to_string()),
+        };
     }
-    match first_fault {
-        Some(fault @ (HeaderFault::Version { .. } | HeaderFault::Features { .. })) => {
-            Err(OpenError::Version { path: path.to_owned(), found: fault.to_string() })
-        }
-        fault => {
-            let what = fault.map_or_else(String::new, |fault| fault.to_string());
-            Err(Error::damaged(path, 0, format!("neither copy of the header is whole: {what}")).into())
-        }
-    }
+    let what = first_fault.unwrap_or_default();
+    Err(Error::damaged(path, 0, format!("neither copy of the header is whole: {what}")).into())
 }
