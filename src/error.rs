@@ -71,10 +71,17 @@ impl Error {
         Error::Invalid { what: what.into() }
     }
 
-    /// Whether the system refused for lack of space.
-    pub(crate) fn is_no_space(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull
-            || source.kind() == io::ErrorKind::QuotaExceeded)
+    /// The same, or if the system refused for lack of space, the error that says so. It is told to clients, so it
+    /// names no path.
+    pub(crate) fn or_no_space(self) -> Error {
+        match &self {
+            Error::Io { action, source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Error::NoSpace { reason: format!("cannot {action} it: {source}") }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -104,7 +111,7 @@ pub enum OpenError {
         /// What it has that is too new.
         found: String,
     },
-    /// Events known to be acknowledged are damaged. Nothing was changed; open for reading only, verify, salvage.
+    /// Events known to be acknowledged are damaged. Nothing was changed; open for reading only, and verify.
     #[error(
         "acknowledged events are damaged: {} is readable up to position {readable}, but position {durable} was \
          acknowledged ({} at offset {offset}); open for reading only, run `annals verify`",
@@ -124,7 +131,7 @@ pub enum OpenError {
     },
     /// The clock is more than a year ahead of the last commit. Set it right, or allow the jump.
     #[error(
-        "the clock says {now}, more than a year after the last commit at {last}; set it right, or allow the jump"
+        "the clock says {now}, more than a year after the last commit at {last}; set it right, or allow the jump (--allow-clock-jump)"
     )]
     ClockAhead {
         /// What the clock says.

@@ -15,6 +15,9 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The largest append that any limit allows: a frame has a 32-bit length, with room to spare.
 pub(crate) const APPEND_BYTES_MAX: u64 = 256 << 20;
 
+/// The largest snapshot that any limit allows: its envelope must fit, too.
+pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 128 << 20;
+
 /// Memory that the cache of `meta` may take.
 pub(crate) const SNAPSHOT_CACHE_BYTES: u64 = 8 << 20;
 
@@ -24,11 +27,11 @@ pub(crate) const SNAPSHOT_CACHE_BYTES: u64 = 8 << 20;
 pub struct Limits {
     /// The bytes of one append, as stored. Default: 16 MiB; at most 256 MiB.
     pub append_bytes_max: u64,
-    /// The bytes of one event, as stored. Default: 4 MiB.
+    /// The bytes of one event's data and metadata. Default: 4 MiB.
     pub event_bytes_max: u64,
     /// The events of one append. Default: 10,000.
     pub append_events_max: u64,
-    /// The bytes of one snapshot. Default: 16 MiB.
+    /// The bytes of one snapshot. Default: 16 MiB; at most 128 MiB.
     pub snapshot_bytes_max: u64,
     /// The bytes of appends that wait for the disk at one time; further callers wait. Default: 64 MiB.
     pub queue_bytes_max: u64,
@@ -87,7 +90,7 @@ impl Options {
 
     /// The size of a segment file in bytes. Default: 64 MiB; from 64 KiB to 1 GiB.
     ///
-    /// Small segments are given back sooner by retention; large ones make reads of long streams touch fewer files.
+    /// Small segments are made and indexed sooner; large ones make reads of long streams touch fewer files.
     /// It applies to segments made from now on.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Options {

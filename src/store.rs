@@ -186,7 +186,8 @@ impl EventStore {
         self.running()?.reader.stream_info(name)
     }
 
-    /// The streams whose first event lies after a position, in the order of their first events.
+    /// The streams whose first event lies after a position, in the order of their first events. System streams are left
+    /// out.
     ///
     /// With [`StreamInfo::first_position`] of the last one, the list can be continued later.
     ///

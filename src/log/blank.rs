@@ -34,11 +34,7 @@ impl Blank {
                 // Space that a failed attempt reserved would keep the disk full; if this fails too, the next open
                 // removes the file.
                 let _ = disk.remove(&temporary);
-                if error.is_no_space() {
-                    Err(Error::NoSpace { reason: error.to_string() })
-                } else {
-                    Err(error)
-                }
+                Err(error.or_no_space())
             }
         }
     }

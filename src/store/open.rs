@@ -138,6 +138,7 @@ fn bounded(options: &Options) -> Limits {
     let mut limits = options.limits.clone();
     limits.append_bytes_max = limits.append_bytes_max.min(crate::options::APPEND_BYTES_MAX);
     limits.event_bytes_max = limits.event_bytes_max.min(limits.append_bytes_max);
+    limits.snapshot_bytes_max = limits.snapshot_bytes_max.min(crate::options::SNAPSHOT_BYTES_MAX);
     limits.append_events_max = limits.append_events_max.max(1);
     limits
 }
