@@ -46,6 +46,9 @@ pub(crate) struct GlobalArgs {
         value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX)
     )]
     segment_bytes: Option<u64>,
+    /// Write although the clock is more than a year ahead of the last event, as in a store that rested for long
+    #[arg(long, global = true, help_heading = WHERE)]
+    allow_clock_jump: bool,
 }
 
 /// What `annals.toml` may say.
@@ -66,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// The size of new segments; none is the library's default.
     segment_bytes: Option<u64>,
+    allow_clock_jump: bool,
 }
 
 /// Where the events are.
@@ -81,6 +85,7 @@ pub(crate) enum Place<'a> {
 pub(crate) struct Directory<'a> {
     dir: &'a Path,
     segment_bytes: Option<u64>,
+    allow_clock_jump: bool,
 }
 
 impl Settings {
@@ -103,7 +108,7 @@ impl Settings {
         let beside_file = |data: PathBuf| path.parent().map(|parent| parent.join(&data)).unwrap_or(data);
         let dir = args.dir.or(file.data.map(beside_file)).unwrap_or_else(|| DATA.into());
         let segment_bytes = args.segment_bytes.or(file.segment_bytes);
-        Ok(Settings { dir, url: args.url, listen, segment_bytes })
+        Ok(Settings { dir, url: args.url, listen, segment_bytes, allow_clock_jump: args.allow_clock_jump })
     }
 
     /// The directory or the server that was named.
@@ -126,14 +131,18 @@ impl Settings {
     }
 
     fn directory(&self) -> Directory<'_> {
-        Directory { dir: &self.dir, segment_bytes: self.segment_bytes }
+        Directory {
+            dir: &self.dir,
+            segment_bytes: self.segment_bytes,
+            allow_clock_jump: self.allow_clock_jump,
+        }
     }
 }
 
 impl Directory<'_> {
     /// How to open the store for writing; it is made where there is none.
     pub(crate) fn to_write(self) -> Options {
-        let options = Options::new(self.dir);
+        let options = Options::new(self.dir).allow_clock_jump(self.allow_clock_jump);
         match self.segment_bytes {
             Some(bytes) => options.segment_bytes(bytes),
             None => options,

@@ -60,7 +60,7 @@ fn from_directory(args: &StreamsArgs, directory: Directory<'_>, out: &mut Output
     let store = EventStore::open(directory.to_read())?;
     for info in store.streams(Position::START)? {
         let info = info?;
-        if info.name.is_system() || !info.name.as_str().starts_with(&args.prefix) {
+        if !info.name.as_str().starts_with(&args.prefix) {
             continue;
         }
         print(&StreamLine::from(&info), args, out)?;

@@ -56,7 +56,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
     let live = Live {
         subscription: Box::pin(subscription),
-        writer: Writer { dialect, told: after, end },
+        writer: Writer { dialect, told: after, end, caught_up: false },
         head,
         heartbeat: Box::pin(sleep(app.config.heartbeat)),
         silence: app.config.heartbeat,
@@ -132,6 +132,7 @@ impl Live {
         let mut out = Vec::new();
         while !self.ended && out.len() < CHUNK_BYTES {
             if self.writer.is_at_end() {
+                self.writer.write_end(&mut out);
                 self.ended = true;
                 break;
             }
@@ -167,6 +168,8 @@ struct Writer {
     told: Position,
     /// Where the answer ends, when it does.
     end: Option<Position>,
+    /// Whether the client was told that it has caught up.
+    caught_up: bool,
 }
 
 impl Writer {
@@ -182,7 +185,10 @@ impl Writer {
             }
             Delivery::Event(event) => self.write_event(out, event),
             Delivery::Checkpoint(position) => self.write_progress(out, "checkpoint", *position),
-            Delivery::CaughtUp(position) => self.write_progress(out, "caughtUp", *position),
+            Delivery::CaughtUp(position) => {
+                self.write_progress(out, "caughtUp", *position);
+                self.caught_up = true;
+            }
             // A delivery of a later version says nothing that this one could pass on.
             _ => {}
         }
@@ -219,6 +225,13 @@ impl Writer {
         self.told = self.told.max(position);
     }
 
+    /// Tells a reader of lines an end from a cut.
+    fn write_end(&self, out: &mut Vec<u8>) {
+        if self.dialect == Dialect::Lines && !self.caught_up {
+            write_mark(out, "caughtUp", self.told);
+        }
+    }
+
     fn write_heartbeat(&self, out: &mut Vec<u8>) {
         match self.dialect {
             Dialect::Lines => write_mark(out, "checkpoint", self.told),
@@ -250,7 +263,7 @@ mod tests {
     use super::*;
 
     fn writer(dialect: Dialect, after: u64, end: Option<u64>) -> Writer {
-        Writer { dialect, told: Position::new(after), end: end.map(Position::new) }
+        Writer { dialect, told: Position::new(after), end: end.map(Position::new), caught_up: false }
     }
 
     fn told(writer: &mut Writer, delivery: Delivery) -> String {
@@ -281,6 +294,17 @@ mod tests {
         assert!(!writer.is_at_end());
         told(&mut writer, Delivery::CaughtUp(Position::new(11)));
         assert!(writer.is_at_end());
+    }
+
+    #[test]
+    fn lines_that_are_not_live_end_with_the_mark_that_they_are_whole() {
+        let mut out = Vec::new();
+        let mut whole = writer(Dialect::Lines, 10, Some(10));
+        whole.write_end(&mut out);
+        assert_eq!(out, b"{\"caughtUp\":10}\n");
+        told(&mut whole, Delivery::CaughtUp(Position::new(10)));
+        whole.write_end(&mut out);
+        assert_eq!(out, b"{\"caughtUp\":10}\n", "told once");
     }
 
     #[test]

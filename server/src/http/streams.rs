@@ -28,7 +28,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[&["prefix", "category", "after", "limit", "system", "history"]])?;
+    let params = params_of(&uri, &[&["prefix", "category", "after", "limit", "history"]])?;
     app.check_history(&params)?;
     let limit = params.number("limit")?.unwrap_or(STREAMS_DEFAULT);
     if !(1..=STREAMS_MAX).contains(&limit) {
@@ -44,13 +44,11 @@ async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem
 fn page(app: &App, path: &str, params: &Params, limit: u64) -> Result<PageAnswer, Problem> {
     let mut last = Position::new(params.number("after")?.unwrap_or(0));
     let (prefix, category) = (params.one("prefix")?, params.one("category")?);
-    let system = params.flag("system")?;
     let mut streams = Vec::new();
     for info in app.store.streams(last)? {
         let info = info?;
         let wanted = prefix.is_none_or(|prefix| info.name.as_str().starts_with(prefix))
-            && category.is_none_or(|category| info.name.category() == category)
-            && (system || !info.name.is_system());
+            && category.is_none_or(|category| info.name.category() == category);
         if !wanted {
             continue;
         }
