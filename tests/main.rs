@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod faults;
 mod golden;
+mod groups;
 mod import;
 mod locking;
 mod segments;

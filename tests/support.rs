@@ -68,7 +68,9 @@ pub(crate) fn everything(store: &EventStore) -> Vec<(String, u64, u64)> {
 /// Every event, as far as it says what it was made to say.
 pub(crate) fn placed(store: &EventStore) -> Result<Vec<Placed>, String> {
     let mut found = Vec::new();
-    for event in store.read(Read::all()).map_err(|error| error.to_string())? {
+    let events = store.read(Read::all()).map_err(|error| error.to_string())?;
+    let head = events.head();
+    for event in events {
         let event = event.map_err(|error| error.to_string())?;
         if event.position().get() != found.len() as u64 + 1 {
             return Err(format!("position {} follows {}", event.position(), found.len()));
@@ -76,9 +78,9 @@ pub(crate) fn placed(store: &EventStore) -> Result<Vec<Placed>, String> {
         let made = Placed::of(&event);
         found.push(made.ok_or_else(|| format!("position {} says what nobody wrote", event.position()))?);
     }
-    match store.head().get() == found.len() as u64 {
+    match head.get() == found.len() as u64 {
         true => Ok(found),
-        false => Err(format!("the head is {}, but {} events can be read", store.head(), found.len())),
+        false => Err(format!("the head was {head}, but {} events can be read", found.len())),
     }
 }
 

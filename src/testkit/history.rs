@@ -76,9 +76,15 @@ impl History {
 
     /// The history as it was at a time: what was under way has no outcome yet, and what came later is not there.
     pub fn as_of(&self, time: u64) -> History {
-        let begun = self.operations.iter().filter(|operation| operation.began <= time).cloned();
+        self.between(time, time)
+    }
+
+    /// The history of a disk that was copied at some moment from `earliest` to `latest`: what was under way in between
+    /// has no outcome.
+    pub fn between(&self, earliest: u64, latest: u64) -> History {
+        let begun = self.operations.iter().filter(|operation| operation.began <= latest).cloned();
         let cut = begun.map(|operation| match operation.ended {
-            Some(ended) if ended <= time => operation,
+            Some(ended) if ended <= earliest => operation,
             _ => Operation { ended: None, outcome: Outcome::Unknown, ..operation },
         });
         History { operations: cut.collect() }

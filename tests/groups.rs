@@ -1,0 +1,159 @@
+//! Groups: appends of several callers that share one write and one sync, and what becomes of each.
+//!
+//! A clock that stops the commit thread puts chosen appends into one group. Where threads race, every answer goes into a
+//! history, which is checked against disks that were crashed while they raced.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use annals::testkit::{Attempt, Fault, History, Model, Outcome, SimDisk, Workload};
+use annals::{Append, AppendError, Clock, Error, EventStore, ExpectedVersion, Options, Ticket, Timestamp};
+
+use crate::support::*;
+
+/// A clock at which the commit thread stops while the gate is shut.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<GateState>, Condvar)>);
+
+#[derive(Default)]
+struct GateState {
+    shut: bool,
+    waiting: bool,
+}
+
+impl Clock for Gate {
+    fn now(&self) -> Timestamp {
+        if std::thread::current().name() == Some("annals-commit") {
+            let (state, changed) = &*self.0;
+            let mut state = state.lock().expect("no panic");
+            while state.shut {
+                state.waiting = true;
+                changed.notify_all();
+                state = changed.wait(state).expect("no panic");
+            }
+        }
+        annals::SystemClock.now()
+    }
+}
+
+impl Gate {
+    fn set(&self, shut: bool) {
+        self.0.0.lock().expect("no panic").shut = shut;
+        self.0.1.notify_all();
+    }
+
+    fn wait_until_somebody_waits(&self) {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().expect("no panic");
+        while !state.waiting {
+            state = changed.wait(state).expect("no panic");
+        }
+    }
+}
+
+/// Submits appends so that they form one group, behind one that goes first; tells their tickets before they are done.
+fn one_group(store: &EventStore, gate: &Gate, appends: Vec<Append>) -> Vec<Ticket> {
+    gate.set(true);
+    let first = store.submit(Append::to(stream("first"), ExpectedVersion::Any, [event(0)])).expect("queued");
+    gate.wait_until_somebody_waits();
+    let tickets = appends.into_iter().map(|append| store.submit(append).expect("queued")).collect();
+    gate.set(false);
+    first.wait().expect("it is alone in its group");
+    tickets
+}
+
+fn gated(disk: &SimDisk) -> (EventStore, Gate) {
+    let gate = Gate::default();
+    let options: Options = on(disk).clock(Arc::new(gate.clone()));
+    (open(options), gate)
+}
+
+fn to_a(expected: ExpectedVersion, n: u64) -> Append {
+    Append::to(stream("a"), expected, [event(n)])
+}
+
+#[test]
+fn a_refusal_in_a_group_does_not_touch_its_neighbours_and_all_share_one_sync() {
+    let disk = SimDisk::new(1);
+    let (store, gate) = gated(&disk);
+    let before = disk.operations();
+    let tickets = one_group(
+        &store,
+        &gate,
+        vec![
+            to_a(ExpectedVersion::None, 1),
+            to_a(ExpectedVersion::None, 2),
+            to_a(ExpectedVersion::Exactly(version(1)), 3),
+        ],
+    );
+    let answers: Vec<_> = tickets.into_iter().map(Ticket::wait).collect();
+    assert!(matches!(
+        &answers[..],
+        [Ok(_), Err(AppendError::Conflict { actual, .. }), Ok(_)] if *actual == version(1)
+    ));
+    store.close().expect("closed");
+    // Of each group a write, a sync and a note in STATE; then CLOSE with its sync, and STATE with its own.
+    assert_eq!(disk.operations() - before, 3 + 3 + 3 + 1);
+}
+
+#[test]
+fn a_refusal_is_told_only_when_what_it_rests_on_is_durable() {
+    let disk = SimDisk::new(1);
+    let (store, gate) = gated(&disk);
+    // Behind the three operations of the first group come the write of the second, and its sync.
+    disk.fail_operation(5, Fault::SyncLies);
+    let appends = vec![to_a(ExpectedVersion::None, 1), to_a(ExpectedVersion::None, 2)];
+    for ticket in one_group(&store, &gate, appends) {
+        let answer = ticket.wait();
+        assert!(matches!(answer, Err(AppendError::Store(Error::Failed { .. }))), "{answer:?}");
+    }
+    assert_eq!(everything(&open(on(&disk.crash_keeping_nothing()))).len(), 1);
+}
+
+#[test]
+fn what_racing_writers_were_told_holds_on_every_disk_that_a_power_cut_leaves() {
+    for seed in 0..3 {
+        let disk = SimDisk::new(seed);
+        let store = open(on(&disk).background(seed % 2 == 0));
+        let (history, clock) = (Mutex::new(History::default()), AtomicU64::new(0));
+        let tick = || clock.fetch_add(1, Ordering::SeqCst);
+        let race = |writer: u64| {
+            let mut workload = Workload::new(seed * 10 + writer, 3, 3000);
+            for n in 0..60 {
+                let model = Model::holding(placed(&store).expect("readable"));
+                let attempt = renumbered(workload.next(&model), writer * 1000 + n * 10);
+                let number = history.lock().expect("no panic").begin(tick(), attempt.clone());
+                let answer = store.append(attempt.to_append());
+                history.lock().expect("no panic").end(number, tick(), Outcome::of(&answer));
+            }
+        };
+        let copies: Vec<(u64, SimDisk, u64)> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..4).map(|writer| scope.spawn(move || race(writer))).collect();
+            let mut copies = Vec::new();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                let earliest = tick();
+                copies.push((earliest, disk.crash(copies.len() as u64), tick()));
+                // One more append for each copy, so that the copies are spread over the run.
+                let head = store.head();
+                while store.head() == head && writers.iter().any(|writer| !writer.is_finished()) {
+                    std::thread::yield_now();
+                }
+            }
+            copies
+        });
+        let history = history.into_inner().expect("no panic");
+        history.check(&placed(&store).expect("readable")).expect("as told");
+        for (earliest, copy, latest) in copies {
+            let found = placed(&open(on(&copy))).expect("readable");
+            let cut = history.between(earliest, latest);
+            cut.check(&found).unwrap_or_else(|error| panic!("seed {seed}, copied at {earliest}: {error}"));
+        }
+    }
+}
+
+/// The attempt with numbers that no other writer uses.
+fn renumbered(mut attempt: Attempt, first: u64) -> Attempt {
+    let events = attempt.writes.iter_mut().flat_map(|write| &mut write.events);
+    events.zip(first..).for_each(|(event, number)| event.number = number);
+    attempt
+}
