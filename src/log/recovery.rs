@@ -116,7 +116,7 @@ pub(crate) fn recover(
     let Some(active) = active else {
         refuse_if_events_are_missing(&log_dir, &above, state.as_ref())?;
         return match lock {
-            Some(lock) if search.create => create(search, log_dir, lock, state.as_ref(), visit),
+            Some(lock) if search.create => create(search, log_dir, lock, visit),
             _ => Err(OpenError::NotFound { path: search.dir.to_owned() }),
         };
     };

@@ -7,7 +7,6 @@ use crate::error::{Error, OpenError};
 use crate::format::control::Seal;
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::format::segment::FRAMES_AT;
-use crate::format::state::State;
 use crate::format::{SegmentNumber, StoreId};
 use crate::log::lock::Lock;
 use crate::log::scan::Frame;
@@ -65,7 +64,6 @@ pub(super) fn create(
     search: &Search<'_>,
     log_dir: PathBuf,
     lock: Lock,
-    state: Option<&State>,
     visit: &mut dyn FnMut(&Segment, &Frame) -> Result<(), Error>,
 ) -> Result<Recovered, OpenError> {
     let store = StoreId(*uuid::Uuid::new_v4().as_bytes());
@@ -94,8 +92,7 @@ pub(super) fn create(
         closed: false,
         staged: Vec::new(),
         state: StateFile::open(search.disk.as_ref(), search.dir)?,
-        // Above what a slot that was left behind says, or that one would count as the newer.
-        state_sequence: state.map_or(0, |state| state.sequence),
+        state_sequence: 0,
         _lock: lock,
     };
     writer.open_in(segment.clone(), 0);
