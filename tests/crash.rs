@@ -125,7 +125,7 @@ fn what_was_acknowledged_survives_a_crash_at_every_operation_and_one_during_reco
             }
             crash_twice(moment, first_seed + moment.operations * 1000 + 999);
         });
-        println!("{} crash points, {} crashes each", moments.len(), seeds + 2);
+        say(&format!("{} crash points, {} crashes each", moments.len(), 2 * seeds + 2));
     }
 }
 

@@ -130,6 +130,12 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// Says how much was covered, to whoever runs the tests with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "the figures of a run are its result")]
+pub(crate) fn say(figures: &str) {
+    println!("{figures}");
+}
+
 /// Does `work` on each item, on as many threads as there are processors.
 pub(crate) fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
