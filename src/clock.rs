@@ -27,6 +27,17 @@ impl Clock for SystemClock {
 }
 
 /// A clock that stands still until it is turned. Clones share the hands.
+///
+/// ```
+/// use std::sync::Arc;
+/// use annals::{Clock, ManualClock, Options, Timestamp};
+///
+/// let clock = ManualClock::new(Timestamp::parse("2026-01-01T00:00:00Z")?);
+/// let options = Options::new("data").clock(Arc::new(clock.clone()));
+/// clock.set(Timestamp::parse("2026-01-02T00:00:00Z")?);
+/// assert_eq!(clock.now().to_string(), "2026-01-02T00:00:00Z");
+/// # Ok::<(), annals::TimestampError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicI64>);
 

@@ -27,6 +27,20 @@ const BATCH_BYTES_MAX: u64 = 1 << 20;
 const TRIES_MAX: usize = 100;
 
 /// An import under way. Memory stays constant, but for the count of events without ids in each stream that has them.
+///
+/// ```
+/// # use annals::{Data, EventId, EventType, NewEvent, StreamName};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+/// let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&())?).id(EventId::parse("evt-1")?);
+/// for appended in [1, 0] {
+///     let mut import = store.import();
+///     import.push(StreamName::parse("order-1")?, event.clone())?;
+///     let (_, report) = import.finish()?;
+///     assert_eq!(report.appended, appended);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Importer {
     committer: Result<Arc<Committer>, Error>,
     reader: Reader,

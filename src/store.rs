@@ -143,6 +143,22 @@ impl EventStore {
     ///
     /// Dropping the ticket does not cancel the append. The call itself waits only while the queue is full.
     ///
+    /// ```
+    /// # use annals::{Append, Data, EventType, ExpectedVersion, NewEvent, StreamName};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// let stream = StreamName::parse("order-1")?;
+    /// let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&())?);
+    /// let tickets: Result<Vec<_>, _> = (0..100)
+    ///     .map(|_| store.submit(Append::to(stream.clone(), ExpectedVersion::Any, [event.clone()])))
+    ///     .collect();
+    /// for ticket in tickets? {
+    ///     ticket.wait()?; // or `ticket.await`
+    /// }
+    /// assert_eq!(store.head().get(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// What is known at once: an append that can never succeed, a store that is closed or failed.
@@ -154,6 +170,19 @@ impl EventStore {
     ///
     /// Where acknowledged events at the end of the log are damaged, a store that is open for reading only ends a read
     /// that would reach them with the error, not as if they had never been.
+    ///
+    /// ```
+    /// # use annals::{Read, StreamName, StreamVersion};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// let stream = StreamName::parse("order-1")?;
+    /// for event in store.read(Read::stream(stream).from(StreamVersion::new(10)).limit(100))? {
+    ///     println!("{}", event?.event_type());
+    /// }
+    /// let newest = store.read(Read::all().backward())?.next().transpose()?;
+    /// assert!(newest.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -179,6 +208,15 @@ impl EventStore {
 
     /// What is known of a stream; none when it never existed.
     ///
+    /// ```
+    /// # use annals::StreamName;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// let info = store.stream(&StreamName::parse("order-1")?)?;
+    /// assert!(info.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Damaged`] or [`Error::Io`] when its first or last event cannot be read.
@@ -191,6 +229,17 @@ impl EventStore {
     ///
     /// With [`StreamInfo::first_position`] of the last one, the list can be continued later.
     ///
+    /// ```
+    /// # use annals::Position;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// for info in store.streams(Position::START)? {
+    ///     let info = info?;
+    ///     println!("{} at version {}", info.name, info.version);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Closed`]; the list itself may tell of others.
@@ -198,7 +247,7 @@ impl EventStore {
         Ok(Streams::new(&self.running()?.reader, after))
     }
 
-    /// Follows a stream or all events: first what is there, then what comes.
+    /// Follows a stream or all events: first what is there, then what comes. See [`Subscription`].
     ///
     /// # Errors
     ///
@@ -254,13 +303,20 @@ impl EventStore {
         self.running()?.snapshots.delete(stream)
     }
 
-    /// Starts an import: many events in order, in atomic batches, that can be repeated without harm.
+    /// Starts an import: many events in order, in atomic batches, that can be repeated without harm. See [`Importer`].
     pub fn import(&self) -> Importer {
         let core = self.core();
         Importer::new(self.committer().cloned(), core.reader.clone(), core.limits.clone())
     }
 
     /// Sizes and counts. Takes time in proportion to the number of streams.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// assert_eq!(store.stats()?.streams, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -277,6 +333,16 @@ impl EventStore {
     }
 
     /// Whether appends are taken.
+    ///
+    /// ```
+    /// # use annals::Health;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// assert_eq!(store.health(), Health::Ready);
+    /// store.close()?;
+    /// assert!(matches!(store.health(), Health::Degraded { .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn health(&self) -> Health {
         if let Some(lost) = self.core().reader.lost() {
             return Health::Degraded { reason: lost.to_string() };

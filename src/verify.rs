@@ -41,6 +41,19 @@ pub struct VerifyReport {
 
 impl VerifyReport {
     /// Reads every byte of the store that `options` name. Another process may write to it meanwhile.
+    ///
+    /// ```
+    /// # use annals::{EventStore, Options, VerifyReport};
+    /// # let dir = tempfile::tempdir()?;
+    /// # EventStore::open(Options::new(dir.path()))?.close()?;
+    /// let report = VerifyReport::of(&Options::new(dir.path()))?;
+    /// assert!(report.faults.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::NotFound`] where there is no store, and [`Error::Io`] when the system refuses to read.
     pub fn of(options: &Options) -> Result<VerifyReport, OpenError> {
         let log_dir = log_dir(&options.dir);
         let numbers = numbers(options, &log_dir)?;

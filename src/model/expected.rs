@@ -5,6 +5,14 @@ use std::fmt;
 use super::StreamVersion;
 
 /// What a writer believes about a stream. An append whose belief is wrong writes nothing.
+///
+/// ```
+/// use annals::{ExpectedVersion, StreamVersion};
+///
+/// let expected: ExpectedVersion = StreamVersion::new(5).into();
+/// assert!(expected.holds_at(StreamVersion::new(5)));
+/// assert_eq!("none".parse(), Ok(ExpectedVersion::None));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExpectedVersion {
     /// No belief: append to whatever is there.

@@ -9,6 +9,14 @@ use super::name::{NameError, check_name};
 /// The id of an event, unique within its stream: 1 to 255 bytes without control characters.
 ///
 /// An id that is a UUID in its usual lower-case form takes 16 bytes in memory and on disk; it reads the same.
+///
+/// ```
+/// use annals::EventId;
+///
+/// assert_eq!(EventId::parse("evt-12345")?.to_string(), "evt-12345");
+/// assert!(EventId::generate().as_uuid().is_some());
+/// # Ok::<(), annals::NameError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Form);
 

@@ -8,6 +8,22 @@ use crate::commit::Waiter;
 use crate::error::Error;
 
 /// A subscription as a `futures_core::Stream`. It ends when the store is closed, and after an error.
+///
+/// ```
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+/// use annals::{Delivery, Subscribe};
+/// use futures_core::Stream;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+/// let mut stream = pin!(store.subscribe(Subscribe::all())?.into_stream());
+/// // An executor does this; `StreamExt::next` of the futures crate makes it `stream.next().await`.
+/// let mut context = Context::from_waker(Waker::noop());
+/// assert!(matches!(stream.as_mut().poll_next(&mut context), Poll::Ready(Some(Ok(Delivery::CaughtUp(_))))));
+/// assert!(stream.as_mut().poll_next(&mut context).is_pending());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SubscriptionStream {
     subscription: Subscription,
