@@ -136,6 +136,19 @@ fn tickets_are_futures_and_dropping_one_cancels_nothing() {
 }
 
 #[test]
+fn events_for_several_streams_keep_their_order_over_all_of_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(Options::new(dir.path()));
+    let order = ["a", "b", "a", "c", "b"];
+    let append: Append = order.into_iter().zip(0..).map(|(name, n)| (stream(name), event(n))).collect();
+    let receipt = store.append(append).expect("no condition");
+    let versions: Vec<_> = receipt.streams.iter().map(|s| (s.stream.to_string(), s.version.get())).collect();
+    assert_eq!(versions, [("a".to_owned(), 2), ("b".to_owned(), 2), ("c".to_owned(), 1)]);
+    let names: Vec<_> = everything(&store).into_iter().map(|(name, _, _)| name).collect();
+    assert_eq!(names, order);
+}
+
+#[test]
 fn data_comes_back_byte_for_byte() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(Options::new(dir.path()));

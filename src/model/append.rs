@@ -1,5 +1,7 @@
 //! An append: what one atomic request writes, and the receipt it gets.
 
+use std::collections::HashMap;
+
 use super::{EventId, ExpectedVersion, NewEvent, Position, StreamName, StreamVersion, Timestamp};
 
 /// One atomic request: events for one or several streams, each stream with its expected version.
@@ -67,6 +69,35 @@ impl Append {
     /// Whether it holds no event. Such an append is refused.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+}
+
+impl FromIterator<(StreamName, NewEvent)> for Append {
+    /// Events for any streams, in one order over all of them, whatever versions the streams are at.
+    ///
+    /// ```
+    /// # use annals::{Append, Data, EventType, NewEvent, StreamName};
+    /// let event = NewEvent::new(EventType::parse("ticked")?, Data::json(&())?);
+    /// let names = ["a", "b", "a"].map(StreamName::parse).into_iter().collect::<Result<Vec<_>, _>>()?;
+    /// let append: Append = names.into_iter().map(|name| (name, event.clone())).collect();
+    /// assert_eq!(append.len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn from_iter<I: IntoIterator<Item = (StreamName, NewEvent)>>(events: I) -> Append {
+        let mut append = Append::default();
+        let mut numbers: HashMap<StreamName, usize> = HashMap::new();
+        for (name, event) in events {
+            let stream = match numbers.get(&name) {
+                Some(number) => *number,
+                None => {
+                    let number = append.add_stream(name.clone(), ExpectedVersion::Any);
+                    numbers.insert(name, number);
+                    number
+                }
+            };
+            append.events.push(EventOfStream { stream, event });
+        }
+        append
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use annals::{Append, AppendError, EventType, ExpectedVersion, NewEvent, StreamName, Ticket};
+use annals::{Append, AppendError, EventType, NewEvent, StreamName, Ticket};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use super::body::{BodyLimit, HeldBody, kind_of, read_whole, require_json};
 use super::condition::Condition;
 use super::paths;
 use super::problem::Problem;
-use super::receipt::{AppendedAnswer, Place, PublishedAnswer, StreamAnswer, TransactionAnswer};
+use super::receipt::{AppendedAnswer, PublishedAnswer, StreamAnswer, TransactionAnswer};
 use crate::wire::{WireError, WireEvent, parse_events, parse_transaction};
 
 pub(crate) fn router() -> Router<Arc<App>> {
@@ -79,23 +79,18 @@ async fn publish(
     let kind = kind_of(&headers)?;
     let body = read_body(&app, &headers, body).await?;
 
-    let (ticket, published) = app
+    let (ticket, one) = app
         .blocking(move |app| {
             let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
             let one = events.len() == 1 && !is_list(&body);
             drop(body);
-            let published = Published::sort(events)?;
-            let order = published.order;
-            Ok((submit(app, published.append)?, (order, one)))
+            Ok((submit(app, published(events)?)?, one))
         })
         .await?;
-    let (order, one) = published;
     let receipt = ticket.await?;
-    let answers: Option<Vec<_>> = order.iter().map(|place| PublishedAnswer::of(&receipt, *place)).collect();
-    match answers.as_deref() {
-        None => Err(no_stream()),
-        Some([answer]) if one => Ok(answer::json(StatusCode::ACCEPTED, answer)),
-        Some(answers) => Ok(answer::json(StatusCode::ACCEPTED, &answers)),
+    match PublishedAnswer::all_of(&receipt).as_slice() {
+        [answer] if one => Ok(answer::json(StatusCode::ACCEPTED, answer)),
+        answers => Ok(answer::json(StatusCode::ACCEPTED, &answers)),
     }
 }
 
@@ -161,38 +156,18 @@ fn of_element(error: WireError, at: usize, count: usize) -> WireError {
     if count == 1 { error } else { error.within(&format!("[{at}]")) }
 }
 
-/// Published events as one append, and where in its receipt each of them will be.
-#[derive(Debug)]
-struct Published {
-    append: Append,
-    order: Vec<Place>,
-}
-
-impl Published {
-    /// Sorts events by stream, keeping their order within each.
-    fn sort(events: Vec<WireEvent>) -> Result<Published, Problem> {
-        let mut streams: Vec<(StreamName, Vec<NewEvent>)> = Vec::new();
-        let mut numbers = std::collections::HashMap::new();
-        let count = events.len();
-        let mut order = Vec::with_capacity(count);
-        for (WireEvent { stream, event_type, event }, at) in events.into_iter().zip(0..) {
-            let stream = match stream {
-                Some(stream) => stream,
-                None => stream_of(&event_type).map_err(|error| of_element(error, at, count))?,
-            };
-            check_writable(&stream)?;
-            let number = *numbers.entry(stream.clone()).or_insert_with(|| {
-                streams.push((stream, Vec::new()));
-                streams.len() - 1
-            });
-            order.push((number, streams[number].1.len()));
-            streams[number].1.push(event);
-        }
-        let append = streams.into_iter().fold(Append::default(), |append, (stream, events)| {
-            append.and_to(stream, ExpectedVersion::Any, events)
-        });
-        Ok(Published { append, order })
-    }
+/// Published events as one append, in their order.
+fn published(events: Vec<WireEvent>) -> Result<Append, Problem> {
+    let count = events.len();
+    let with_stream = |(WireEvent { stream, event_type, event }, at)| {
+        let stream = match stream {
+            Some(stream) => stream,
+            None => stream_of(&event_type).map_err(|error| of_element(error, at, count))?,
+        };
+        check_writable(&stream)?;
+        Ok((stream, event))
+    };
+    events.into_iter().zip(0..).map(with_stream).collect()
 }
 
 /// The stream of an event that names none: its type up to the first dot.
@@ -208,7 +183,7 @@ fn stream_of(event_type: &EventType) -> Result<StreamName, WireError> {
 }
 
 fn no_stream() -> Problem {
-    Problem::new(super::problem::INTERNAL, "the receipt lacks an event that was appended")
+    Problem::new(super::problem::INTERNAL, "the receipt lacks the stream that was appended to")
 }
 
 /// Whether a body asks for a list as its answer.
@@ -228,7 +203,7 @@ fn refuse_conditions(headers: &HeaderMap, why: &str) -> Result<(), Problem> {
 fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.contains_key("idempotency-key") {
         true => Err(Problem::invalid(
-            "`Idempotency-Key` is not supported by this version; give each event an `id`, or set an expected version",
+            "`Idempotency-Key` is not supported by this version; set an expected version, which a repeat fails",
         )),
         false => Ok(()),
     }
@@ -244,16 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn published_events_are_sorted_by_stream_and_found_again_in_their_order() {
+    fn published_events_go_to_the_stream_they_name_or_their_type_begins_with() {
         let events = vec![
             event(r#"{"type":"order.created","data":1}"#),
-            event(r#"{"type":"user.created","data":1}"#),
             event(r#"{"type":"paid","data":1,"stream":"order"}"#),
             event(r#"{"type":"login","data":1}"#),
         ];
-        let published = Published::sort(events).expect("legal");
-        assert_eq!(published.order, [(0, 0), (1, 0), (0, 1), (2, 0)]);
-        assert_eq!(published.append.len(), 4);
+        assert_eq!(published(events).expect("legal").len(), 3);
     }
 
     #[test]
@@ -263,7 +235,7 @@ mod tests {
             r#"{"type":"$settings.changed","data":1}"#,
             r#"{"type":"stream.created","data":1}"#,
         ] {
-            assert!(Published::sort(vec![event(json)]).is_err(), "{json}");
+            assert!(published(vec![event(json)]).is_err(), "{json}");
         }
     }
 

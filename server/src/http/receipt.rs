@@ -51,9 +51,6 @@ pub(crate) struct PublishedAnswer<'a> {
     subscribers: [&'static str; 0],
 }
 
-/// A place in a receipt: the stream, and the event of it.
-pub(crate) type Place = (usize, usize);
-
 impl<'a> From<&'a StreamReceipt> for StreamAnswer<'a> {
     fn from(receipt: &'a StreamReceipt) -> StreamAnswer<'a> {
         StreamAnswer {
@@ -75,18 +72,23 @@ impl From<&AppendedEvent> for EventAnswer {
     }
 }
 
-impl PublishedAnswer<'_> {
-    /// The answer for the event at a place; none when the receipt does not reach so far.
-    pub(crate) fn of(receipt: &Receipt, (stream, event): Place) -> Option<PublishedAnswer<'_>> {
-        let stream = receipt.streams.get(stream)?;
-        let event = stream.events.get(event)?;
-        Some(PublishedAnswer {
+impl<'a> PublishedAnswer<'a> {
+    /// The answers for all events of a receipt, in the order of their positions, which is that of the request.
+    pub(crate) fn all_of(receipt: &'a Receipt) -> Vec<PublishedAnswer<'a>> {
+        let of_stream = |stream: &'a StreamReceipt| stream.events.iter().map(|event| Self::of(stream, event));
+        let mut answers: Vec<_> = receipt.streams.iter().flat_map(of_stream).collect();
+        answers.sort_unstable_by_key(|answer| answer.position);
+        answers
+    }
+
+    fn of(stream: &'a StreamReceipt, event: &AppendedEvent) -> PublishedAnswer<'a> {
+        PublishedAnswer {
             event_id: event.id.to_string(),
             status: "PUBLISHED",
             stream: stream.stream.as_str(),
             stream_version: event.stream_version,
             position: event.position,
             subscribers: [],
-        })
+        }
     }
 }
