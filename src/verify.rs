@@ -59,9 +59,9 @@ impl VerifyReport {
         let numbers = numbers(options, &log_dir)?;
         let mut report = VerifyReport::default();
         let mut before: Option<Scanned> = None;
-        for (place, number) in numbers.iter().enumerate() {
-            let last = place + 1 == numbers.len();
-            let scanned = match report.read_segment(options, &log_dir, *number, last) {
+        for number in &numbers {
+            let place = place_of(options, &log_dir, *number, &numbers);
+            let scanned = match report.read_segment(options, &log_dir, *number, place) {
                 Ok(scanned) => scanned,
                 Err(OpenError::Store(Error::Damaged { path, offset, what })) => {
                     report.fault(path, offset, what);
@@ -90,7 +90,7 @@ impl VerifyReport {
         options: &Options,
         log_dir: &Path,
         number: SegmentNumber,
-        last: bool,
+        place: Place,
     ) -> Result<Option<Scanned>, OpenError> {
         let segment = Segment::open(options.disk.as_ref(), log_dir, number, OpenMode::Read)?;
         let (mut frames, mut events) = (0, 0);
@@ -103,8 +103,8 @@ impl VerifyReport {
         self.frames += frames;
         self.events += events;
         let Some(scanned) = scanned else {
-            let holds_bytes = segment.end_of_bytes(FRAMES_AT)?.is_some();
-            if holds_bytes || !last {
+            // In the last one it may be a first write that is under way, or torn: the end of the log is looked at by itself.
+            if place != Place::Last {
                 self.fault(&segment.path, FRAMES_AT, "no valid OPEN frame begins the segment");
             }
             return Ok(None);
@@ -114,19 +114,14 @@ impl VerifyReport {
             Some((at, crc)) => {
                 self.check_index(options, segment, &scanned, Sealed { at, crc, next: scanned.next })
             }
-            None if last => {}
-            // The one behind it may be made ahead of need; the end of the log is looked at by itself.
-            None => {
+            None if place == Place::Followed => {
                 let next = segment_path(log_dir, number.next());
-                let blank = Segment::open(options.disk.as_ref(), log_dir, number.next(), OpenMode::Read)
-                    .is_ok_and(|next| matches!(next.end_of_bytes(FRAMES_AT), Ok(None)));
-                if !blank {
-                    let fault = scanned.fault.map_or_else(String::new, |fault| fault.to_string());
-                    let what =
-                        format!("the segment ends without SEAL, but {} follows: {fault}", next.display());
-                    self.fault(&segment.path, scanned.end, what);
-                }
+                let fault = scanned.fault.map_or_else(String::new, |fault| fault.to_string());
+                let what = format!("the segment ends without SEAL, but {} follows: {fault}", next.display());
+                self.fault(&segment.path, scanned.end, what);
             }
+            // The end of the log is looked at by itself.
+            None => {}
         }
         Ok(Some(scanned))
     }
@@ -148,11 +143,13 @@ impl VerifyReport {
     /// Checks that one segment continues the one before it.
     fn check_order(&mut self, path: &Path, before: &Scanned, scanned: &Scanned) {
         let offset = FRAMES_AT;
+        // Without SEAL it was still being written to when it was read, and its events since then are not counted.
+        let Some((_, seal_crc)) = before.sealed else { return };
         if scanned.first != before.next {
             let what = format!("the segment begins at position {}, wanted {}", scanned.first, before.next);
             self.fault(path, offset, what);
         }
-        if before.sealed.is_some_and(|(_, crc)| crc != scanned.first_chain) {
+        if seal_crc != scanned.first_chain {
             self.fault(path, offset, "the segment does not continue the one before it");
         }
     }
@@ -180,6 +177,29 @@ impl VerifyReport {
             }
             Some(error) => Err(error.into()),
         }
+    }
+}
+
+/// What stands behind a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nothing.
+    Last,
+    /// One that was made ahead of need, and holds nothing.
+    BeforeBlank,
+    /// One that is in use, so that this one must end in a SEAL.
+    Followed,
+}
+
+/// Looked up before the segment is read: a writer seals it before it uses the next one.
+fn place_of(options: &Options, log_dir: &Path, number: SegmentNumber, numbers: &[SegmentNumber]) -> Place {
+    if numbers.last() == Some(&number) {
+        return Place::Last;
+    }
+    let next = Segment::open(options.disk.as_ref(), log_dir, number.next(), OpenMode::Read);
+    match next.is_ok_and(|next| matches!(next.end_of_bytes(FRAMES_AT), Ok(None))) {
+        true => Place::BeforeBlank,
+        false => Place::Followed,
     }
 }
 

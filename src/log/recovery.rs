@@ -145,7 +145,7 @@ fn refuse_if_events_are_missing(
     state: Option<&State>,
 ) -> Result<(), OpenError> {
     let first = above.last();
-    let of_state = state.filter(|state| first.is_none_or(|first| first.store == state.store));
+    let of_state = state.filter(|state| first.is_none_or(|first| first.segment.header.store == state.store));
     let of_frames = above.iter().map(|above| above.durable);
     let durable = of_frames.chain(of_state.map(|state| state.durable)).max().unwrap_or_default();
     if durable == Position::START {
@@ -254,7 +254,8 @@ fn finish(
         return Err(OpenError::AcknowledgedLoss { path, offset, what, readable, durable });
     }
     for above in &tail.above {
-        roll.disk.remove(&above.path).map_err(|error| Error::io("remove", &above.path, error))?;
+        let path = &above.segment.path;
+        roll.disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
     }
     let torn = match tail.garbage_end {
         Some(end) => Some(zero_tail(roll.disk.as_ref(), &roll.log_dir, &active, scanned.end, end)?),
@@ -303,7 +304,8 @@ fn lost(active: &Segment, tail: &Tail, log_dir: &Path) -> Result<Option<Lost>, E
             let fault = scanned.fault.map_or_else(String::new, |fault| fault.to_string());
             (active.path.clone(), scanned.end, fault)
         }
-        (Some(_), Some(above)) => (above.path.clone(), FRAMES_AT, no_open(&above.fault)),
+        (Some(_), Some(above)) if above.has_begun()? => return Ok(None),
+        (Some(_), Some(above)) => (above.segment.path.clone(), FRAMES_AT, no_open(&above.fault)),
         (Some(_), None) => {
             (segment_path(log_dir, active.number().next()), 0, "the segment is missing".to_owned())
         }

@@ -1,13 +1,13 @@
 //! Finding the segments: which is the last one in use, what stands above it, and whether those below lead up to it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::FoundSegment;
 use crate::error::{Error, OpenError};
 use crate::format::control::decode_seal;
 use crate::format::segment::FRAMES_AT;
-use crate::format::{FrameFault, FrameKind, SegmentNumber, StoreId};
+use crate::format::{FrameFault, FrameKind, SegmentNumber};
 use crate::log::scan::{Scanned, open_of};
 use crate::log::segment::{Segment, segment_number, segment_path};
 use crate::model::Position;
@@ -39,12 +39,18 @@ pub(super) struct Last {
 
 /// A segment without a valid OPEN: made ahead of need, or its first write was torn, or it is damaged.
 pub(super) struct Above {
-    pub(super) path: PathBuf,
-    pub(super) store: StoreId,
+    pub(super) segment: Segment,
     /// Why there is no OPEN.
     pub(super) fault: FrameFault,
     /// The largest durable position that a frame in it names.
     pub(super) durable: Position,
+}
+
+impl Above {
+    /// Whether a writer beside us has written OPEN since it was looked for.
+    pub(super) fn has_begun(&self) -> Result<bool, Error> {
+        Ok(self.segment.frame(FRAMES_AT)?.is_ok_and(|frame| open_of(&frame).is_some()))
+    }
 }
 
 /// The highest segment with a valid OPEN.
@@ -62,7 +68,7 @@ pub(super) fn find_last(
             found => found.err().unwrap_or(FrameFault::Magic),
         };
         let durable = durable_beyond(&segment, FRAMES_AT)?;
-        above.push(Above { path: segment.path, store: segment.header.store, fault, durable });
+        above.push(Above { segment, fault, durable });
     }
     Ok(Last { active: None, above })
 }
