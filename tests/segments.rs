@@ -1,7 +1,7 @@
 //! Many small segments: everything holds across seals, reopening, and the loss of every derived file.
 
 use annals::testkit::SimDisk;
-use annals::{Options, Position, Read, StreamVersion};
+use annals::{Error, Options, Position, Read, StreamVersion};
 
 use crate::support::*;
 
@@ -65,6 +65,24 @@ fn reads_hold_across_seals_reopening_and_the_loss_of_derived_files() {
     check(&open(on(&disk).read_only(true)));
     append(&store, "s-0", [event(EVENTS)]);
     assert_eq!(store.stream(&stream("s-0")).expect("readable").expect("exists").version, version(430));
+}
+
+#[test]
+fn a_reader_of_a_damaged_segment_without_index_is_told_instead_of_given_less() {
+    let disk = SimDisk::new(3);
+    let store = open(on(&disk));
+    fill(&store);
+    store.close().expect("closed");
+    disk.remove_file("store/log/0000000002.idx".as_ref()).expect("a sealed segment has an index");
+    disk.flip_bit("store/log/0000000002.seg".as_ref(), 30_000 * 8).expect("the segment is as long as that");
+
+    let store = open(on(&disk).read_only(true));
+    let events =
+        store.read(Read::stream(stream("s-0"))).and_then(|events| events.collect::<Result<Vec<_>, _>>());
+    assert!(
+        matches!(&events, Err(Error::Damaged { path, .. }) if path.ends_with("0000000002.seg")),
+        "{events:?}"
+    );
 }
 
 #[test]
