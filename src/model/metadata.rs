@@ -101,7 +101,10 @@ impl Metadata {
             // A derived struct would also accept a JSON array.
             return Err(MetadataError::Json { reason: "it does not start with `{`".to_owned() });
         }
-        let known: Known<'_> = serde_json::from_slice(&json).map_err(bad_json)?;
+        // The parser passes over fields it does not know without looking whether they are text.
+        let text =
+            std::str::from_utf8(&json).map_err(|error| MetadataError::Json { reason: error.to_string() })?;
+        let known: Known<'_> = serde_json::from_str(text).map_err(bad_json)?;
         let labels = labels_of(&known)?;
         Ok(Metadata { json, labels })
     }
@@ -110,12 +113,9 @@ impl Metadata {
     pub fn with(&self, field: &str, value: &impl Serialize) -> Result<Metadata, MetadataError> {
         let value = serde_json::value::to_raw_value(value).map_err(bad_json)?;
         if let Some(present) = self.field(field) {
-            let same = serde_json::from_str::<serde_json::Value>(present.get()).ok()
-                == serde_json::from_str::<serde_json::Value>(value.get()).ok();
-            return if same {
-                Ok(self.clone())
-            } else {
-                Err(MetadataError::Twice { field: field.to_owned() })
+            return match same_value(present, &value) {
+                true => Ok(self.clone()),
+                false => Err(MetadataError::Twice { field: field.to_owned() }),
             };
         }
         let open = self.as_json().trim_end().strip_suffix('}').expect("metadata is a JSON object").trim_end();
@@ -133,7 +133,7 @@ impl Metadata {
 
     /// The JSON object as text.
     pub fn as_json(&self) -> &str {
-        std::str::from_utf8(&self.json).expect("JSON that serde_json has parsed is UTF-8")
+        std::str::from_utf8(&self.json).expect("parsing checks that metadata is UTF-8")
     }
 
     /// The JSON object as bytes.
@@ -145,6 +145,13 @@ impl Metadata {
     pub(crate) fn labels(&self) -> &Labels {
         &self.labels
     }
+}
+
+/// Whether two JSON texts have the same value. Those that are too deep or too large to be compared have it only as
+/// the same text.
+fn same_value(one: &RawValue, other: &RawValue) -> bool {
+    let value = |json: &RawValue| serde_json::from_str::<serde_json::Value>(json.get()).ok();
+    one.get() == other.get() || value(one).is_some_and(|one| Some(one) == value(other))
 }
 
 fn bad_json(error: serde_json::Error) -> MetadataError {
@@ -202,6 +209,7 @@ mod tests {
         {
             assert!(Metadata::parse(json).is_err(), "{json}");
         }
+        assert!(Metadata::parse(&b"{\"free\":\"\xff\"}"[..]).is_err());
         let tags: Vec<String> = (0..33).map(|n| format!("n:{n}")).collect();
         assert_eq!(Metadata::default().with("tags", &tags), Err(MetadataError::TooManyTags { count: 33 }));
     }
@@ -213,5 +221,13 @@ mod tests {
         assert_eq!(more.as_json(), "{ \"a\": 1,\"version\":\"1.0\"}");
         assert_eq!(more.with("version", &"1.0"), Ok(more.clone()));
         assert_eq!(more.with("version", &"2.0"), Err(MetadataError::Twice { field: "version".to_owned() }));
+    }
+
+    #[test]
+    fn values_that_cannot_be_compared_are_not_taken_for_the_same() {
+        let raw = |json: &str| RawValue::from_string(json.to_owned()).expect("is JSON");
+        let metadata = Metadata::parse(r#"{"n":1e400}"#).expect("legal");
+        assert_eq!(metadata.with("n", &raw("1e400")), Ok(metadata.clone()));
+        assert!(metadata.with("n", &raw("2e400")).is_err());
     }
 }
