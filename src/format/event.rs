@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::NUMBER_MAX;
 use super::field::{i64_at, put, u16_at, u32_at, u64_at};
 use crate::model::{EventId, NewEvent, Position, RecordedEvent, Spans, StreamName, StreamVersion, Timestamp};
 
@@ -46,8 +47,12 @@ pub(crate) enum EventFault {
     Crc { wanted: u32, found: u32 },
     #[error("the parts of the record do not fit its length")]
     Parts,
+    #[error("a stream version of {found}, which cannot be")]
+    Version { found: StreamVersion },
     #[error("a name or the metadata is not UTF-8")]
     Utf8,
+    #[error("the id has a control character")]
+    Id,
 }
 
 /// The checksum over everything but position and version, to be completed by [`seal`].
@@ -167,6 +172,15 @@ pub(crate) fn check(record: &[u8]) -> Result<(), EventFault> {
     if found == wanted { Ok(()) } else { Err(EventFault::Crc { wanted, found }) }
 }
 
+/// Checks what an index takes from a whole record, so that it can hold every record of a frame.
+pub(crate) fn check_terms(record: &[u8]) -> Result<(), EventFault> {
+    let found = version(record);
+    if !(1..=NUMBER_MAX).contains(&found.get()) {
+        return Err(EventFault::Version { found });
+    }
+    stream_and_id(record).map(|_| ()).ok_or(EventFault::Parts)
+}
+
 /// Reads a whole record.
 pub(crate) fn decode(record: Bytes, recorded_at: Timestamp) -> Result<RecordedEvent, EventFault> {
     let spans = spans(&record)?;
@@ -181,6 +195,9 @@ pub(crate) fn decode(record: Bytes, recorded_at: Timestamp) -> Result<RecordedEv
     };
     if !names || text(spans.metadata, spans.data).is_err() {
         return Err(EventFault::Utf8);
+    }
+    if !spans.id_is_uuid && text(spans.id, spans.source).is_ok_and(|id| id.chars().any(char::is_control)) {
+        return Err(EventFault::Id);
     }
     Ok(RecordedEvent {
         position: position(&record),
@@ -291,7 +308,8 @@ mod tests {
             let mut broken = whole.clone();
             broken[bit / 8] ^= 1 << (bit % 8);
             if let Ok(read) = decode(broken.into(), Timestamp::default()) {
-                let _ = (read.stream().len(), read.source(), read.labels().count(), read.data().len());
+                let _ =
+                    (read.stream().len(), read.id(), read.source(), read.labels().count(), read.data().len());
             }
         }
     }

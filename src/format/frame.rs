@@ -3,6 +3,7 @@
 //! A frame is valid where it stands, and only there: its checksum is seeded with the segment's salt and the frame's
 //! offset, and it names the checksum of the frame before it. Stale bytes cannot pass for new ones.
 
+use super::NUMBER_MAX;
 use super::field::{put, u32_at, u64_at};
 use crate::model::{Position, Timestamp};
 
@@ -79,6 +80,8 @@ pub(crate) enum FrameFault {
     Shape { kind: u8, len: u32 },
     #[error("the frame reaches beyond the end of the segment")]
     Beyond,
+    #[error("a position or epoch of {found}, which no log has")]
+    Number { found: u64 },
     #[error("frame body checksum {found:#010x}, wanted {wanted:#010x}")]
     BodyCrc { wanted: u32, found: u32 },
     #[error("the trailer does not match the header")]
@@ -147,14 +150,21 @@ impl FrameHeader {
         if !len.is_multiple_of(8) || !(HEADER_LEN + TRAILER_LEN..=FRAME_LEN_MAX).contains(&(len as usize)) {
             return Err(shape);
         }
+        let (first, durable, epoch) = (u64_at(from, 16), u64_at(from, 24), u64_at(from, 40));
+        if let Some(found) = [first, durable, epoch].into_iter().find(|number| *number > NUMBER_MAX) {
+            return Err(FrameFault::Number { found });
+        }
+        if first == 0 {
+            return Err(FrameFault::Number { found: first });
+        }
         let header = FrameHeader {
             kind,
             len,
             count: u32_at(from, 12),
-            first: Position::new(u64_at(from, 16)),
-            durable: Position::new(u64_at(from, 24)),
+            first: Position::new(first),
+            durable: Position::new(durable),
             commit_time: Timestamp::from_nanos(u64_at(from, 32) as i64),
-            epoch: u64_at(from, 40),
+            epoch,
             chain: u32_at(from, 48),
             body_crc: u32_at(from, 52),
         };
@@ -204,7 +214,9 @@ fn data_body_crc(body: &[u8], header: &FrameHeader) -> Result<u32, FrameFault> {
     let (mut at, mut position) = (0, header.first);
     for _ in 0..header.count {
         let record = super::event::record_at(body, at).map_err(FrameFault::Event)?;
-        super::event::check(record).map_err(FrameFault::Event)?;
+        super::event::check(record)
+            .and_then(|()| super::event::check_terms(record))
+            .map_err(FrameFault::Event)?;
         let found = super::event::position(record);
         if found != position {
             return Err(FrameFault::Position { wanted: position, found });

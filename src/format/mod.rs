@@ -19,6 +19,10 @@ pub(crate) use segment::SegmentHeader;
 /// The version of the format that this code writes, and the highest it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
+/// The largest position, version, epoch or sequence number. No store comes near it, and what is found below it can be
+/// counted on from without overflow.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 /// The id of one store, made when the store is. Files of another store are never mixed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreId(pub(crate) [u8; 16]);

@@ -1,7 +1,7 @@
 //! STATE: two alternating slots that remember the durable position, for advice only.
 
 use super::field::{bytes, put, u32_at, u64_at};
-use super::{FORMAT_VERSION, SegmentNumber, StoreId};
+use super::{FORMAT_VERSION, NUMBER_MAX, SegmentNumber, StoreId};
 use crate::model::{HistoryId, Position};
 
 /// A slot of STATE: 96 bytes, at offset 0 or [`SLOT_STRIDE`].
@@ -54,7 +54,8 @@ impl State {
     pub(crate) fn decode(from: &[u8; SLOT_LEN]) -> Option<State> {
         let valid = from[..8] == MAGIC
             && u32_at(from, 8) == FORMAT_VERSION
-            && crc32fast::hash(&from[..92]) == u32_at(from, 92);
+            && crc32fast::hash(&from[..92]) == u32_at(from, 92)
+            && u64_at(from, 48) <= NUMBER_MAX;
         valid.then(|| State {
             store: StoreId(bytes(from, 16)),
             history: HistoryId::from_bytes(bytes(from, 32)),

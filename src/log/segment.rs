@@ -85,7 +85,7 @@ impl Segment {
 
     /// The header of the frame at `offset`, checked, with its checksum; the inner error says why there is none.
     pub(crate) fn frame_header(&self, offset: u64) -> Result<Result<(FrameHeader, u32), FrameFault>, Error> {
-        if offset + (frame::HEADER_LEN as u64) > self.header.capacity {
+        if offset > self.header.capacity.saturating_sub(frame::HEADER_LEN as u64) {
             return Ok(Err(FrameFault::Zero));
         }
         let mut header = [0; frame::HEADER_LEN];

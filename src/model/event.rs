@@ -136,7 +136,7 @@ impl RecordedEvent {
         match <[u8; 16]>::try_from(bytes) {
             Ok(uuid) if self.spans.id_is_uuid => EventId::from_uuid(uuid),
             _ => EventId::parse(self.text(self.spans.id, self.spans.source))
-                .expect("an id was checked when it was appended"),
+                .expect("decoding an event checks its id"),
         }
     }
 
