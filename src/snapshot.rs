@@ -15,7 +15,7 @@ use crate::model::{HistoryId, StreamName, StreamVersion, Timestamp};
 use crate::read::Reader;
 
 /// The number of [`SnapshotV1`] in envelopes.
-const SCHEMA_V1: u16 = 1;
+pub(crate) const SCHEMA_V1: u16 = 1;
 
 /// Snapshots of one stream that are kept: the newest, and some to fall back on.
 const KEPT_MAX: usize = 3;
@@ -37,13 +37,13 @@ pub struct Snapshot {
 
 /// A snapshot as it is stored. Frozen: another shape is another struct with a number of its own.
 #[derive(Serialize, Deserialize)]
-struct SnapshotV1 {
-    history: [u8; 16],
-    version: u64,
+pub(crate) struct SnapshotV1 {
+    pub(crate) history: [u8; 16],
+    pub(crate) version: u64,
     /// The checksum of the event at that version.
-    event_crc: u32,
-    saved_at: i64,
-    state: Bytes,
+    pub(crate) event_crc: u32,
+    pub(crate) saved_at: i64,
+    pub(crate) state: Bytes,
 }
 
 /// Saves and finds snapshots.

@@ -4,6 +4,7 @@ mod append;
 mod crash;
 mod damage;
 mod faults;
+mod fuzz;
 mod golden;
 mod groups;
 mod import;

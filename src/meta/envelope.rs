@@ -22,7 +22,7 @@ const VALUE_BYTES_MAX: u64 = 256 << 20;
 /// |      6 |    2 | `schema` | which struct the value is; never given to another one  |
 /// |      8 |    4 | `len`    | bytes of the value                                     |
 /// |     12 |    4 | `crc`    | CRC-32/ISO-HDLC of bytes 0 to 11 and of the value      |
-const HEADER_BYTES: usize = 16;
+pub(crate) const HEADER_BYTES: usize = 16;
 
 const MAGIC: [u8; 6] = *b"ANmeta";
 
@@ -39,7 +39,11 @@ pub(crate) fn seal<T: Serialize>(schema: u16, value: &T) -> Result<Vec<u8>, Erro
     let refused = |error| Error::invalid(format!("cannot keep the value: {error}"));
     let mut sealed = vec![0; HEADER_BYTES];
     format().serialize_into(&mut sealed, value).map_err(refused)?;
+    Ok(with_header(schema, sealed))
+}
 
+/// Writes the header into its place before a value that is encoded already.
+pub(crate) fn with_header(schema: u16, mut sealed: Vec<u8>) -> Vec<u8> {
     // The limit of the format lies far below what 32 bits can say.
     let len = (sealed.len() - HEADER_BYTES) as u32;
     sealed[..6].copy_from_slice(&MAGIC);
@@ -47,7 +51,7 @@ pub(crate) fn seal<T: Serialize>(schema: u16, value: &T) -> Result<Vec<u8>, Erro
     sealed[8..12].copy_from_slice(&len.to_le_bytes());
     let crc = checksum(&sealed);
     sealed[12..16].copy_from_slice(&crc.to_le_bytes());
-    Ok(sealed)
+    sealed
 }
 
 /// Decodes a value that was sealed with the same schema; anything else is none.

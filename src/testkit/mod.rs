@@ -4,6 +4,7 @@
 //! the disk that a crash leaves behind is one that a power cut could leave. With [`Fault`] an operation fails in one
 //! of the ways that disks fail. A [`Workload`] draws appends, a [`Model`] says what each must answer, and a [`History`]
 //! checks what a crash left. [`Rng`] makes all of it repeatable: print the seed, and the failure comes again.
+//! [`fuzz`] has the functions that may be given any bytes.
 //!
 //! ```
 //! use std::path::Path;
@@ -24,6 +25,7 @@
 //! ```
 
 mod disk;
+pub mod fuzz;
 mod history;
 mod model;
 mod rng;

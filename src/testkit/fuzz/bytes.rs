@@ -1,0 +1,377 @@
+//! Targets for the decoders of files: `format`, the envelope of `meta`, packed labels.
+
+use bytes::Bytes;
+
+use crate::format::control::{self, Open, Seal};
+use crate::format::frame::{self, FrameHeader, FrameKind};
+use crate::format::index::{self, IndexHeader, StreamRow};
+use crate::format::segment::{self, SegmentHeader};
+use crate::format::state::State;
+use crate::format::{SegmentNumber, StoreId, event as record};
+use crate::meta::envelope as sealed;
+use crate::model::{
+    ContentType, Data, EventId, EventType, HistoryId, Label, Labels, Metadata, NewEvent, Position,
+    RecordedEvent, Source, StreamName, StreamVersion, Timestamp, unpack,
+};
+use crate::snapshot::{SCHEMA_V1, SnapshotV1};
+
+/// Where the frames of these targets stand, and in which segment.
+const OFFSET: u64 = segment::FRAMES_AT;
+const SALT: u64 = 0x0123_4567_89ab_cdef;
+
+/// Bytes as the header of a segment, as they are and with the checksum mended.
+pub fn segment_header(bytes: &[u8]) {
+    for header in with_mended_end(bytes) {
+        if let Ok(decoded) = SegmentHeader::decode(&header) {
+            assert_eq!(SegmentHeader::decode(&decoded.encode()), Ok(decoded));
+        }
+    }
+}
+
+pub(super) fn segment_header_seeds() -> Vec<Vec<u8>> {
+    let header = SegmentHeader {
+        store: StoreId([7; 16]),
+        number: SegmentNumber(3),
+        salt: SALT,
+        capacity: 1 << 16,
+        term_key: [9; 16],
+        generation: 2,
+    };
+    vec![header.encode().to_vec()]
+}
+
+/// Bytes as a slot of STATE, as they are and with the checksum mended.
+pub fn state(bytes: &[u8]) {
+    for slot in with_mended_end(bytes) {
+        if let Some(decoded) = State::decode(&slot) {
+            assert_eq!(State::decode(&decoded.encode()), Some(decoded));
+        }
+    }
+}
+
+pub(super) fn state_seeds() -> Vec<Vec<u8>> {
+    let state = State {
+        store: StoreId([1; 16]),
+        history: HistoryId::from_bytes([2; 16]),
+        sequence: 3,
+        segment: SegmentNumber(4),
+        durable: Position::new(5),
+    };
+    vec![state.encode().to_vec()]
+}
+
+/// Bytes as the header of an index file, as they are and with the checksum mended.
+pub fn index_header(bytes: &[u8]) {
+    for header in with_mended_end(bytes) {
+        if let Ok(decoded) = IndexHeader::decode(&header) {
+            let layout = decoded.layout();
+            assert!(layout.is_sorted(), "{layout:?}");
+            assert_eq!(decoded.file_len(), layout[6] + decoded.blocks() as u64 * 4);
+            assert_eq!(IndexHeader::decode(&decoded.encode()), Ok(decoded));
+        }
+    }
+}
+
+pub(super) fn index_header_seeds() -> Vec<Vec<u8>> {
+    let header = IndexHeader {
+        store: StoreId([1; 16]),
+        number: SegmentNumber(2),
+        salt: SALT,
+        generation: 0,
+        seal_crc: 4,
+        first: Position::new(5),
+        events: 3000,
+        streams: 100,
+        stream_bits: index::directory_bits(100),
+        id_bits: index::directory_bits(3000),
+        blocks_crc: 6,
+    };
+    vec![header.encode().to_vec()]
+}
+
+/// Bytes as an entry of each table of an index.
+pub fn index_entry(bytes: &[u8]) {
+    let row: [u8; index::STREAM_LEN] = array(bytes);
+    assert_eq!(StreamRow::decode(&row).encode(), row);
+    let id: [u8; index::ID_LEN] = array(bytes);
+    let (hash, offset) = index::decode_id(&id);
+    assert_eq!(index::encode_id(hash, offset), id);
+}
+
+pub(super) fn index_entry_seeds() -> Vec<Vec<u8>> {
+    vec![(0..index::STREAM_LEN as u8).collect()]
+}
+
+/// Bytes as a frame, as they are and with every checksum mended.
+pub fn frame(bytes: &[u8]) {
+    read_frame(bytes);
+    if let Some(mended) = with_mended_frame(bytes) {
+        read_frame(&mended);
+    }
+}
+
+fn read_frame(bytes: &[u8]) {
+    let Some(start) = bytes.first_chunk() else { return };
+    let Ok((header, header_crc)) = FrameHeader::decode(start, SALT, OFFSET) else { return };
+    let again = FrameHeader::decode(&header.encode(SALT, OFFSET).0, SALT, OFFSET);
+    assert_eq!(again.map(|(header, _)| header), Ok(header));
+    let Some(whole) = bytes.get(..header.len as usize) else { return };
+    if frame::check_frame(whole, &header, header_crc).is_err() {
+        return;
+    }
+    assert!(header.next_position() >= header.first);
+    let body = &whole[frame::HEADER_LEN..whole.len() - frame::TRAILER_LEN];
+    match header.kind {
+        FrameKind::Open => {
+            control::decode_open(body).inspect(|open| assert_eq!(control::open_body(open), body));
+        }
+        FrameKind::Seal => {
+            control::decode_seal(body).inspect(|seal| assert_eq!(control::seal_body(seal), body));
+        }
+        FrameKind::Close => {}
+        FrameKind::Data => {
+            let mut at = 0;
+            for _ in 0..header.count {
+                let found = record::record_at(body, at).expect("a checked frame has all its records");
+                read_record(found);
+                at += found.len();
+            }
+        }
+    }
+}
+
+/// The bytes as one frame whose length and checksums are right, if they are long enough for one.
+fn with_mended_frame(bytes: &[u8]) -> Option<Vec<u8>> {
+    let header = bytes.first_chunk::<{ frame::HEADER_LEN }>()?;
+    let body_len = (bytes.len() / 8 * 8).checked_sub(frame::HEADER_LEN + frame::TRAILER_LEN)?;
+    let mut body = bytes[frame::HEADER_LEN..][..body_len].to_vec();
+    let mut fields = super::input::Input::new(&header[8..]);
+    let kind = match fields.u32() & 3 {
+        0 => FrameKind::Open,
+        1 => FrameKind::Seal,
+        2 => FrameKind::Data,
+        _ => FrameKind::Close,
+    };
+    let count = fields.u32();
+    let header = FrameHeader {
+        kind,
+        count,
+        len: (body_len + frame::HEADER_LEN + frame::TRAILER_LEN) as u32,
+        first: Position::new(fields.u64()),
+        durable: Position::new(fields.u64()),
+        commit_time: Timestamp::from_nanos(fields.u64() as i64),
+        epoch: fields.u64(),
+        chain: fields.u32(),
+        body_crc: match kind {
+            FrameKind::Data => mend_records(&mut body, count),
+            FrameKind::Open | FrameKind::Seal | FrameKind::Close => crc32fast::hash(&body),
+        },
+    };
+    let (header_bytes, crc) = header.encode(SALT, OFFSET);
+    Some([&header_bytes[..], &body, &frame::encode_trailer(header.len, crc)].concat())
+}
+
+/// Gives each record its right checksum, and tells that of them all.
+pub(super) fn mend_records(body: &mut [u8], count: u32) -> u32 {
+    let mut all = crc32fast::Hasher::new();
+    let mut at = 0;
+    for _ in 0..count {
+        let Ok(len) = record::record_at(body, at).map(<[u8]>::len) else { break };
+        all.update(&mend_record(&mut body[at..at + len]).to_le_bytes());
+        at += len;
+    }
+    all.finalize()
+}
+
+fn mend_record(bytes: &mut [u8]) -> u32 {
+    let mut crc = record::BodyCrc::new();
+    crc.update(&bytes[24..]);
+    let (position, version) = (record::position(bytes), record::version(bytes));
+    record::seal(bytes, crc, position, version)
+}
+
+pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
+    let header = |kind, count| FrameHeader {
+        kind,
+        len: 0,
+        count,
+        first: Position::new(42),
+        durable: Position::new(41),
+        commit_time: Timestamp::from_nanos(1_700_000_000_000_000_001),
+        epoch: 3,
+        chain: 0xdead_beef,
+        body_crc: 0,
+    };
+    let open = control::open_body(&Open { history: HistoryId::from_bytes([5; 16]), seal_at: 60_000 });
+    let seal = control::seal_body(&Seal { events: 41, frames: 7, ..Seal::default() });
+    let bodies = [(FrameKind::Open, &open[..]), (FrameKind::Seal, &seal[..]), (FrameKind::Close, &[])];
+    let mut seeds: Vec<Vec<u8>> = bodies
+        .map(|(kind, body)| {
+            let mut out = Vec::new();
+            control::encode(&mut out, header(kind, 0), body, SALT, OFFSET);
+            out
+        })
+        .to_vec();
+    seeds.push(data_frame(header(FrameKind::Data, 0), SALT, OFFSET, &samples()).0);
+    seeds
+}
+
+/// A data frame of events of the stream `order-1`, and its checksum. `header` needs neither length nor count.
+pub(super) fn data_frame(header: FrameHeader, salt: u64, offset: u64, events: &[NewEvent]) -> (Vec<u8>, u32) {
+    let mut out = vec![0; frame::HEADER_LEN];
+    let mut all = crc32fast::Hasher::new();
+    for (event, number) in events.iter().zip(0..) {
+        let (start, crc) = encode(&mut out, event);
+        let position = header.first.advanced(number);
+        all.update(&record::seal(&mut out[start..], crc, position, position.get().into()).to_le_bytes());
+    }
+    let header = FrameHeader {
+        len: (out.len() + frame::TRAILER_LEN) as u32,
+        count: events.len() as u32,
+        body_crc: all.finalize(),
+        ..header
+    };
+    let (bytes, crc) = header.encode(salt, offset);
+    out[..bytes.len()].copy_from_slice(&bytes);
+    out.extend_from_slice(&frame::encode_trailer(header.len, crc));
+    (out, crc)
+}
+
+/// Bytes as the record of an event, as they are and with length and checksum mended.
+pub fn event(bytes: &[u8]) {
+    if let Ok(found) = record::record_at(bytes, 0) {
+        read_record(found);
+    }
+    let mut mended = bytes[..bytes.len() / 8 * 8].to_vec();
+    if mended.len() >= record::HEADER_LEN {
+        let len = mended.len() as u32;
+        mended[..4].copy_from_slice(&len.to_le_bytes());
+        mend_record(&mut mended);
+        assert_eq!(record::check(&mended), Ok(()));
+        read_record(&mended);
+    }
+}
+
+/// Reads all of a record, and writes it again if it is one that a writer could have written.
+fn read_record(bytes: &[u8]) {
+    if let Some((stream, id)) = record::stream_and_id(bytes) {
+        assert!(stream.len() + id.len() <= bytes.len());
+    }
+    let Ok(read) = record::decode(Bytes::copy_from_slice(bytes), Timestamp::default()) else { return };
+    assert_eq!((read.position(), read.stream_version()), (record::position(bytes), record::version(bytes)));
+    assert!(read.labels().count() <= bytes.len() && !format!("{read:?}").is_empty());
+    let Some((stream, event)) = as_written(&read) else { return };
+    assert!(read.says_the_same_as(&event));
+    let mut out = Vec::new();
+    let (id, timestamp) = (read.id(), read.timestamp());
+    let (_, crc) = record::encode(&mut out, &stream, &event, &id, timestamp);
+    record::seal(&mut out, crc, read.position(), read.stream_version());
+    assert_eq!(record::check(&out), Ok(()));
+    let again = record::decode(out.into(), Timestamp::default()).expect("what was encoded can be decoded");
+    assert!(again.says_the_same_as(&event));
+    assert_eq!((again.stream(), again.id(), again.position()), (read.stream(), id, read.position()));
+    assert_eq!(again.timestamp().to_string(), timestamp.to_string());
+}
+
+/// What the writer of an event gave; none when no writer could have.
+fn as_written(read: &RecordedEvent) -> Option<(StreamName, NewEvent)> {
+    let data = match read.content_type() {
+        Some(content_type) => Data::binary(ContentType::parse(content_type).ok()?, read.data_bytes()),
+        None => Data::from_json_bytes(read.data_bytes()).ok()?,
+    };
+    let mut event = NewEvent::new(EventType::parse(read.event_type()).ok()?, data)
+        .id(read.id())
+        .timestamp(read.timestamp());
+    if let Some(source) = read.source() {
+        event = event.source(Source::parse(source).ok()?);
+    }
+    if let Some(metadata) = read.metadata() {
+        event = event.metadata(Metadata::parse(metadata.to_owned()).ok()?);
+    }
+    Some((StreamName::parse(read.stream()).ok()?, event))
+}
+
+fn encode(out: &mut Vec<u8>, event: &NewEvent) -> (usize, record::BodyCrc) {
+    let stream = StreamName::parse("order-1").expect("is legal");
+    let id = event.id.clone().expect("samples have ids");
+    record::encode(out, &stream, event, &id, Timestamp::from_nanos(1_700_000_000_123_000_000))
+}
+
+/// Events that have every part between them.
+pub(super) fn samples() -> Vec<NewEvent> {
+    let event_type = || EventType::parse("order.created").expect("is legal");
+    let id = |text| EventId::parse(text).expect("is legal");
+    let json = Data::from_json_bytes(&b"{\"total\": 99.95}"[..]).expect("is JSON");
+    let metadata = Metadata::parse(r#"{"correlationId":"c-1","tags":["a:b"]}"#).expect("is legal");
+    let binary = Data::binary(ContentType::parse("image/png").expect("is legal"), &[0, 1, 2][..]);
+    vec![
+        NewEvent::new(event_type(), json.clone()).id(id("evt-1")),
+        NewEvent::new(event_type(), json)
+            .id(id("ffdf0100-fe83-5375-bf2d-5a90a4819869"))
+            .source(Source::parse("shop").expect("is legal"))
+            .metadata(metadata),
+        NewEvent::new(event_type(), binary).id(id("größe")),
+    ]
+}
+
+pub(super) fn event_seeds() -> Vec<Vec<u8>> {
+    let sealed = |event: &NewEvent| {
+        let mut out = Vec::new();
+        let (_, crc) = encode(&mut out, event);
+        record::seal(&mut out, crc, Position::new(42), StreamVersion::new(7));
+        out
+    };
+    samples().iter().map(sealed).collect()
+}
+
+/// Bytes as a snapshot in its envelope, as they are and with the envelope mended.
+pub fn envelope(bytes: &[u8]) {
+    read_envelope(bytes);
+    if bytes.len() >= sealed::HEADER_BYTES {
+        read_envelope(&sealed::with_header(SCHEMA_V1, bytes.to_vec()));
+    }
+}
+
+fn read_envelope(bytes: &[u8]) {
+    if let Some(snapshot) = sealed::open::<SnapshotV1>(SCHEMA_V1, bytes) {
+        let again = sealed::seal(SCHEMA_V1, &snapshot).expect("what was decoded is not too large");
+        assert_eq!(again, bytes, "a value has one encoding");
+    }
+}
+
+pub(super) fn envelope_seeds() -> Vec<Vec<u8>> {
+    let state = |len: u8| Bytes::from((0..len).collect::<Vec<u8>>());
+    let snapshot =
+        |len| SnapshotV1 { history: [3; 16], version: 9, event_crc: 8, saved_at: -7, state: state(len) };
+    [0, 40].map(|len| sealed::seal(SCHEMA_V1, &snapshot(len)).expect("is small")).to_vec()
+}
+
+/// Bytes as packed labels.
+pub fn labels(bytes: &[u8]) {
+    let read: Vec<(Label, &str)> = unpack(bytes).collect();
+    let packed = Labels::pack(read.iter().copied());
+    assert!(packed.as_bytes().len() <= bytes.len());
+    assert!(unpack(packed.as_bytes()).eq(read));
+}
+
+pub(super) fn label_seeds() -> Vec<Vec<u8>> {
+    let long = "l".repeat(255);
+    let labels = [(Label::Tag, "customer:1"), (Label::CorrelationId, "größe"), (Label::RoutingKey, &long)];
+    vec![Labels::pack(labels).as_bytes().to_vec()]
+}
+
+/// The bytes, cut or filled up to a fixed length, as they are and with their last four the checksum of those before.
+fn with_mended_end<const N: usize>(bytes: &[u8]) -> [[u8; N]; 2] {
+    let given: [u8; N] = array(bytes);
+    let mut mended = given;
+    let (checked, crc) = mended.split_at_mut(N - 4);
+    crc.copy_from_slice(&crc32fast::hash(checked).to_le_bytes());
+    [given, mended]
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    let len = bytes.len().min(N);
+    array[..len].copy_from_slice(&bytes[..len]);
+    array
+}

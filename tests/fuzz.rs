@@ -1,0 +1,73 @@
+//! Every decoder, a directory and the store itself on inputs that nobody meant: mutations, and what once went wrong.
+
+use std::fs;
+use std::path::Path;
+
+use annals::testkit::fuzz::{TARGETS, run, seeds};
+
+/// Comes to a few seconds for all targets together. `ANNALS_FUZZ_EXECUTIONS` says another number for each.
+const EXECUTIONS: u64 = 2_000;
+
+/// Opening directories takes a thousand times as long as reading a header.
+const EXECUTIONS_OF_STORES: u64 = 300;
+
+const SEED: u64 = 1;
+
+fn runs(target: &str) {
+    let wanted = std::env::var("ANNALS_FUZZ_EXECUTIONS").ok();
+    let wanted = wanted.map(|number| number.parse().expect("ANNALS_FUZZ_EXECUTIONS is a number"));
+    let usual = match target {
+        "crafted_log" | "open_directory" | "operations" => EXECUTIONS_OF_STORES,
+        _ => EXECUTIONS,
+    };
+    run(target, SEED, wanted.unwrap_or(usual));
+}
+
+macro_rules! targets {
+    ($($test:ident $target:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            runs($target);
+        })*
+
+        #[test]
+        fn every_target_is_run_and_has_inputs_to_begin_from() {
+            let run = [$($target),*];
+            for (name, _) in TARGETS {
+                assert!(run.contains(name), "no test runs {name}");
+                assert!(!seeds(name).is_empty(), "{name} has no seeds");
+            }
+            assert_eq!(run.len(), TARGETS.len());
+        }
+    };
+}
+
+targets! {
+    any_bytes_are_a_segment_header_or_none "segment_header";
+    any_bytes_are_a_frame_or_none "frame";
+    any_bytes_are_an_event_or_none "event";
+    any_bytes_are_a_slot_of_state_or_none "state";
+    any_bytes_are_an_index_header_or_none "index_header";
+    any_bytes_are_index_entries "index_entry";
+    any_bytes_are_a_snapshot_or_none "envelope";
+    any_bytes_are_labels_up_to_the_first_broken_one "labels";
+    any_bytes_are_metadata_or_none "metadata";
+    any_bytes_are_data_or_none "data";
+    any_text_is_a_name_or_none "names";
+    any_text_is_a_time_or_none "timestamp";
+    a_log_that_no_writer_made_is_opened_or_refused "crafted_log";
+    a_damaged_directory_gives_an_error_or_what_was_there "open_directory";
+    a_store_says_what_a_list_in_memory_says "operations";
+}
+
+#[test]
+fn what_once_went_wrong_does_not_again() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/regressions");
+    for (name, target) in TARGETS {
+        let Ok(entries) = fs::read_dir(dir.join(name)) else { continue };
+        for entry in entries {
+            let path = entry.expect("a directory of inputs can be listed").path();
+            target(&fs::read(path).expect("an input can be read"));
+        }
+    }
+}
