@@ -8,6 +8,8 @@ mod error;
 mod event;
 mod params;
 mod query;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use body::{BodyKind, parse_events, parse_transaction};
