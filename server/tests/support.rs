@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Take, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -20,23 +21,26 @@ pub(crate) const AS_LINES: (&str, &str) = ("Accept", "application/x-ndjson");
 pub(crate) struct Server {
     child: Child,
     address: String,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Server {
     pub(crate) fn start() -> Server {
         let dir = tempfile::tempdir().expect("a directory for the store");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_annals"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let mut server = Server::start_on(dir.path(), Command::new(env!("CARGO_BIN_EXE_annals")));
+        server._dir = Some(dir);
+        server
+    }
+
+    /// A server on a directory that outlives it. `command` is the binary, perhaps with what runs it before it.
+    pub(crate) fn start_on(dir: &Path, mut command: Command) -> Server {
+        let command = command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(dir);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
         let address = line.trim().strip_prefix("annals listening on http://").expect(&line).to_owned();
-        Server { child, address, _dir: dir }
+        Server { child, address, _dir: None }
     }
 
     /// Where it listens.
