@@ -38,7 +38,6 @@ struct Place {
 type Places = BTreeMap<String, Place>;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how much was acknowledged says what the test is worth")]
 fn a_killed_server_has_every_acknowledged_event_and_no_half_append() {
     let dir = tempfile::tempdir().expect("a directory for the store");
     let rounds = std::env::var("ANNALS_KILL_ROUNDS").ok();
