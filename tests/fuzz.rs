@@ -6,21 +6,24 @@ use std::path::Path;
 use annals::testkit::fuzz::{TARGETS, run, seeds};
 
 /// Comes to a few seconds for all targets together. `ANNALS_FUZZ_EXECUTIONS` says another number for each.
-const EXECUTIONS: u64 = 2_000;
+const EXECUTIONS: u64 = 20_000;
 
 /// Opening directories takes a thousand times as long as reading a header.
-const EXECUTIONS_OF_STORES: u64 = 300;
+const EXECUTIONS_OF_STORES: u64 = 1_000;
 
+/// The same inputs in every run. `ANNALS_FUZZ_SEED` draws others.
 const SEED: u64 = 1;
 
 fn runs(target: &str) {
-    let wanted = std::env::var("ANNALS_FUZZ_EXECUTIONS").ok();
-    let wanted = wanted.map(|number| number.parse().expect("ANNALS_FUZZ_EXECUTIONS is a number"));
     let usual = match target {
         "crafted_log" | "open_directory" | "operations" => EXECUTIONS_OF_STORES,
         _ => EXECUTIONS,
     };
-    run(target, SEED, wanted.unwrap_or(usual));
+    run(target, setting("ANNALS_FUZZ_SEED", SEED), setting("ANNALS_FUZZ_EXECUTIONS", usual));
+}
+
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |number| number.parse().expect(name))
 }
 
 macro_rules! targets {
