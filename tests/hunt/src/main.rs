@@ -1,0 +1,28 @@
+//! Long searches for what would break a promise: each command does for hours what a test of the suite does for seconds.
+//!
+//! `cargo hunt --help` lists them. Every run prints its seed and its figures, and ends with an error at the first finding.
+
+mod fuzz;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Long searches for what would break a promise of annals.
+#[derive(Debug, Parser)]
+#[command(name = "cargo hunt")]
+struct Hunt {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Fuzz(fuzz::Fuzz),
+}
+
+fn main() -> ExitCode {
+    match Hunt::parse().command {
+        Command::Fuzz(fuzz) => fuzz.run(),
+    }
+}
