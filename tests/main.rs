@@ -9,6 +9,7 @@ mod golden;
 mod groups;
 mod import;
 mod locking;
+mod query;
 mod segments;
 mod subscribe;
 mod support;

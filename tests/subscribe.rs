@@ -236,38 +236,58 @@ fn caught_up_is_told_at_the_first_end_and_again_after_events_only() {
     assert_eq!(rare.position(), Position::new(3));
 }
 
-#[test]
-fn a_rare_filter_is_told_how_far_it_has_come_and_misses_nothing() {
+/// A store of 26,000 events, of which those at 9,000 and 25,001 have the type `rare` and lie in the stream `rare`.
+fn with_two_rare_events(disk: &SimDisk) -> EventStore {
     let typed = |name: &str, n: u64| {
         let data = Data::json(&serde_json::json!({ "n": n })).expect("is JSON");
         NewEvent::new(EventType::parse(name).expect("a legal type"), data)
     };
-    let disk = SimDisk::new(1);
-    let store = open(on(&disk).segment_bytes(1 << 20));
-    let is_rare = |position: u64| position == 9_000 || position == 25_001;
+    let store = open(on(disk).segment_bytes(1 << 20));
     for first in (1..=26_000).step_by(1000) {
-        let name = |position| if is_rare(position) { "rare" } else { "common" };
-        append(&store, "s", (first..first + 1000).map(|position| typed(name(position), position)));
+        let events = (first..first + 1000).map(|position| {
+            let name = if [9_000, 25_001].contains(&position) { "rare" } else { "common" };
+            (stream(name), typed(name, position))
+        });
+        store.append(events.collect()).expect("appended");
     }
-    let query = QueryItem { types: vec!["rare".to_owned()], ..QueryItem::default() };
-    let subscription =
-        store.subscribe(Subscribe::all().query(query.clone().into())).expect("from the beginning");
+    store
+}
+
+fn all_deliveries(store: &EventStore, item: &QueryItem, after: u64) -> Vec<Delivery> {
+    let subscribe = Subscribe::all().query(item.clone().into()).after(Position::new(after));
+    let subscription = store.subscribe(subscribe).expect("within the head");
     store.close().expect("closed");
-    let found = deliveries(subscription);
+    deliveries(subscription)
+}
+
+fn checkpoints(found: &[Delivery]) -> Vec<u64> {
+    let checkpoint = |delivery: &Delivery| match delivery {
+        Delivery::Checkpoint(position) => Some(position.get()),
+        _ => None,
+    };
+    found.iter().filter_map(checkpoint).collect()
+}
+
+#[test]
+fn a_rare_filter_is_told_how_far_it_has_come_and_misses_nothing() {
+    let disk = SimDisk::new(1);
+    // No term says that a name begins so: every event is looked at.
+    let item = QueryItem { prefix: Some("ra".to_owned()), ..QueryItem::default() };
+    let found = all_deliveries(&with_two_rare_events(&disk), &item, 0);
     assert_eq!(positions(&found), [9_000, 25_001]);
     check_progress(&found);
-    let checkpoints: Vec<u64> = found
-        .iter()
-        .filter_map(|delivery| match delivery {
-            Delivery::Checkpoint(position) => Some(position.get()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(checkpoints, [19_000], "10,000 events behind the last that was delivered");
+    assert_eq!(checkpoints(&found), [19_000], "10,000 events behind the last that was delivered");
 
     // Going on from a checkpoint misses nothing.
-    let store = open(on(&disk));
-    let rest = store.subscribe(Subscribe::all().query(query.into()).after(Position::new(19_000)));
-    store.close().expect("closed");
-    assert_eq!(positions(&deliveries(rest.expect("within the head"))), [25_001]);
+    assert_eq!(positions(&all_deliveries(&open(on(&disk)), &item, 19_000)), [25_001]);
+}
+
+#[test]
+fn a_filter_that_terms_answer_goes_straight_from_one_event_to_the_next() {
+    let disk = SimDisk::new(1);
+    let item = QueryItem { types: vec!["rare".to_owned()], ..QueryItem::default() };
+    let found = all_deliveries(&with_two_rare_events(&disk), &item, 0);
+    assert_eq!(positions(&found), [9_000, 25_001]);
+    check_progress(&found);
+    assert_eq!(checkpoints(&found), [0; 0], "there is nothing between them to look at");
 }

@@ -194,10 +194,9 @@ impl Admitted {
                 self.heads[record.stream].map_or(Previous::None, |head| Previous::Segment(head.segment));
             memory.insert(NewEntry {
                 offset: self.offset as u32 + record.start as u32,
-                stream: self.pending.prepared.streams[record.stream].hash,
-                version,
-                id: record.id_hash,
                 bytes: record.len,
+                version,
+                terms: &record.terms,
                 previous,
             });
         }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
-use crate::index::{Head, TermHasher};
+use crate::index::{Head, RecordTerms, TermHasher};
 use crate::model::{Append, EventId, ExpectedVersion, StreamName, Timestamp};
 use crate::options::Limits;
 
@@ -26,7 +26,7 @@ pub(super) struct Record {
     pub(super) crc: BodyCrc,
     pub(super) stream: usize,
     pub(super) id: EventId,
-    pub(super) id_hash: u64,
+    pub(super) terms: RecordTerms,
 }
 
 /// One stream that the append writes to.
@@ -91,8 +91,9 @@ impl Prepared {
         entry.events += 1;
         let (start, crc) = event::encode(&mut self.frame, &entry.name, new, &id, timestamp);
         let len = (self.frame.len() - start) as u32;
-        let id_hash = hasher.id(id.as_bytes());
-        self.records.push(Record { start, len, crc, stream, id, id_hash });
+        let terms =
+            hasher.record(&self.frame[start..]).expect("a record that was just encoded has its parts");
+        self.records.push(Record { start, len, crc, stream, id, terms });
         // Stop early: an append far beyond the limit must not be encoded to its end.
         too_large("an append", self.frame.len() as u64, "bytes", limits.append_bytes_max)
     }

@@ -155,12 +155,28 @@ pub(crate) fn frame_back(record: &[u8]) -> u32 {
     u32_at(record, 32)
 }
 
-/// The stream's name and the id's bytes, for the index; none when the record is too short for them.
-pub(crate) fn stream_and_id(record: &[u8]) -> Option<(&[u8], &[u8])> {
-    let stream_end = HEADER_LEN + usize::from(record[43]);
-    let id_start = stream_end + usize::from(record[44]);
-    let id_end = id_start + usize::from(record[45]);
-    Some((record.get(HEADER_LEN..stream_end)?, record.get(id_start..id_end)?))
+/// The parts of a record by which its event is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundBy<'a> {
+    pub(crate) stream: &'a [u8],
+    pub(crate) event_type: &'a [u8],
+    pub(crate) id: &'a [u8],
+    /// Packed, as [`unpack`](crate::model::unpack) takes them.
+    pub(crate) labels: &'a [u8],
+}
+
+/// The parts of a record by which its event is found; none when the record is too short for them.
+pub(crate) fn found_by(record: &[u8]) -> Option<FoundBy<'_>> {
+    let mut rest = record.get(HEADER_LEN..)?;
+    let mut part = |len: usize| {
+        let (part, after) = rest.split_at_checked(len)?;
+        rest = after;
+        Some(part)
+    };
+    let (stream, event_type, id) =
+        (part(record[43].into())?, part(record[44].into())?, part(record[45].into())?);
+    part(usize::from(record[46]) + usize::from(record[47]))?;
+    Some(FoundBy { stream, event_type, id, labels: part(u16_at(record, 40).into())? })
 }
 
 /// Checks a whole record against its checksum.
@@ -178,7 +194,7 @@ pub(crate) fn check_terms(record: &[u8]) -> Result<(), EventFault> {
     if !(1..=NUMBER_MAX).contains(&found.get()) {
         return Err(EventFault::Version { found });
     }
-    stream_and_id(record).map(|_| ()).ok_or(EventFault::Parts)
+    found_by(record).map(drop).ok_or(EventFault::Parts)
 }
 
 /// Reads a whole record.

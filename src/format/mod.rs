@@ -12,6 +12,7 @@ pub(crate) mod segment;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+mod varint;
 
 pub(crate) use frame::{FrameFault, FrameHeader, FrameKind};
 pub(crate) use segment::SegmentHeader;
@@ -54,6 +55,8 @@ pub(crate) enum HeaderFault {
     Checksum { wanted: u32, found: u32 },
     #[error("format version {found}, this version of annals reads version {FORMAT_VERSION}")]
     Version { found: u32 },
+    #[error("index version {found}, this version of annals reads version {}", index::INDEX_VERSION)]
+    IndexVersion { found: u32 },
     #[error("the incompatible features {found:#x}")]
     Features { found: u32 },
 }

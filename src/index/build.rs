@@ -1,69 +1,72 @@
-//! Building the index of a sealed segment out of the segment alone.
+//! Building the index file of a sealed segment, out of its index in memory.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::memory::{MemoryIndex, NewEntry, Previous};
 use super::term::TermHasher;
 use crate::error::Error;
-use crate::format::event;
-use crate::format::index::{BLOCK, IndexHeader, StreamRow, directory_bits, encode_id};
-use crate::format::{FrameKind, StoreId};
+use crate::format::index::filter::{self, BLOCK_LEN};
+use crate::format::index::row::{StreamRow, TermRow, known_bytes};
+use crate::format::index::{
+    BLOCK, HEADER_LEN, IndexHeader, TIME_STEP, directory_bits, encode_id, postings, slot,
+};
+use crate::format::{FrameKind, event};
 use crate::log::{Frame, Scanned, Segment, scan};
-use crate::model::StreamVersion;
+use crate::model::{Position, StreamVersion, Timestamp};
 use crate::vfs::{Disk, OpenMode};
 
-/// What the index says, before it has a form.
-struct Tables {
-    offsets: Vec<u32>,
-    /// For each event, its stream's place in `rows`.
-    stream_of: Vec<u32>,
-    rows: Vec<StreamRow>,
-    ids: Vec<(u64, u32)>,
-}
-
-/// Adds the events of a frame to the index of the active segment.
+/// Adds the events of a frame to an index.
 pub(crate) fn add_frame(index: &MemoryIndex, frame: &Frame, hasher: &TermHasher) {
     if frame.header.kind != FrameKind::Data {
         return;
     }
     for (offset, record) in frame.records() {
-        let Some((stream, id)) = event::stream_and_id(record) else { continue };
+        let Some(terms) = hasher.record(record) else { continue };
         let version = event::version(record);
         index.insert(NewEntry {
             offset,
-            stream: hasher.stream(stream),
-            version,
-            id: hasher.id(id),
             bytes: record.len() as u32,
+            version,
+            terms: &terms,
             previous: if version == StreamVersion::new(1) { Previous::None } else { Previous::Unknown },
         });
     }
 }
 
-/// Builds the index file of a sealed segment. `previous` tells which segment before this one holds a stream.
-pub(super) fn build_file(
-    disk: &dyn Disk,
-    path: &Path,
-    segment: &Segment,
-    header: IndexHeader,
-    hasher: &TermHasher,
-    previous: impl Fn(u128) -> Result<u64, Error>,
-) -> Result<(), Error> {
-    let mut tables = read_tables(segment, hasher)?;
-    if tables.offsets.len() != header.events as usize {
-        let what = format!("{} events could be read, wanted {}", tables.offsets.len(), header.events);
-        return Err(segment.damaged(0, what));
+/// Reads a sealed segment into an index.
+pub(super) fn read_segment(segment: &Segment, hasher: &TermHasher) -> Result<MemoryIndex, Error> {
+    let index = MemoryIndex::new(segment.header.capacity);
+    let scanned = scan(segment, |frame| {
+        add_frame(&index, frame, hasher);
+        Ok(())
+    })?;
+    check_whole(segment, scanned)?;
+    Ok(index)
+}
+
+/// Whether a walk over a sealed segment came to its SEAL. An index of less would hide events.
+fn check_whole(segment: &Segment, scanned: Option<Scanned>) -> Result<(), Error> {
+    let Some(scanned) = scanned else {
+        return Err(
+            segment.damaged(crate::format::segment::FRAMES_AT, "no valid OPEN frame begins the segment")
+        );
+    };
+    match scanned.sealed {
+        Some(_) => Ok(()),
+        None => {
+            let fault = scanned.fault.map_or_else(|| "it has no SEAL".to_owned(), |fault| fault.to_string());
+            Err(segment.damaged(scanned.end, fault))
+        }
     }
-    for row in tables.rows.iter_mut().filter(|row| row.first > StreamVersion::new(1)) {
-        row.previous = previous(row.hash)?;
-    }
-    let bytes = encode(tables, header);
+}
+
+/// Writes an index file, so that it is there as a whole or not at all.
+pub(super) fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = path.with_extension("idx.tmp");
     let file =
         disk.open(&temporary, OpenMode::Create).map_err(|error| Error::io("create", &temporary, error))?;
     file.set_len(0)
-        .and_then(|()| file.write_all_at(&bytes, 0))
+        .and_then(|()| file.write_all_at(bytes, 0))
         .and_then(|()| file.sync_data())
         .map_err(|error| Error::io("write", &temporary, error))?;
     disk.rename(&temporary, path).map_err(|error| Error::io("rename", &temporary, error))?;
@@ -71,162 +74,203 @@ pub(super) fn build_file(
     disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))
 }
 
-fn read_tables(segment: &Segment, hasher: &TermHasher) -> Result<Tables, Error> {
-    let mut tables = Tables { offsets: Vec::new(), stream_of: Vec::new(), rows: Vec::new(), ids: Vec::new() };
-    let mut known: HashMap<u128, u32> = HashMap::new();
-    let scanned = scan(segment, |frame| {
-        if frame.header.kind == FrameKind::Data {
-            for (offset, record) in frame.records() {
-                tables.add(offset, record, hasher, &mut known);
-            }
-        }
-        Ok(())
-    })?;
-    check_whole(segment, scanned)?;
-    Ok(tables)
-}
-
-/// Whether a walk over a sealed segment came to its SEAL. An index of less would hide events.
-pub(super) fn check_whole(segment: &Segment, scanned: Option<Scanned>) -> Result<(), Error> {
-    match scanned {
-        Some(scanned) if scanned.sealed.is_some() => Ok(()),
-        Some(scanned) => {
-            let what = scanned.fault.map_or_else(String::new, |fault| fault.to_string());
-            Err(segment.damaged(scanned.end, what))
-        }
-        None => Err(segment.damaged(crate::format::segment::FRAMES_AT, "the OPEN frame is damaged")),
+/// The bytes of the index file of `segment`, whose events `index` holds. `header` says what [`wanted`] knows; `previous`
+/// tells which segment before this one holds a stream, and is asked where `index` does not know.
+pub(super) fn encode(
+    index: &MemoryIndex,
+    segment: &Segment,
+    header: IndexHeader,
+    previous: impl Fn(u128) -> Result<u64, Error>,
+) -> Result<Vec<u8>, Error> {
+    if index.events() != header.events {
+        let what = format!("{} events could be read, wanted {}", index.events(), header.events);
+        return Err(segment.damaged(0, what));
     }
-}
-
-impl Tables {
-    fn add(&mut self, offset: u32, record: &[u8], hasher: &TermHasher, known: &mut HashMap<u128, u32>) {
-        let Some((stream, id)) = event::stream_and_id(record) else { return };
-        let hash = hasher.stream(stream);
-        let number = *known.entry(hash).or_insert_with(|| {
-            let first = event::version(record);
-            self.rows.push(StreamRow { hash, first, bytes: 0, previous: 0, postings: 0, count: 0 });
-            self.rows.len() as u32 - 1
-        });
-        let row = &mut self.rows[number as usize];
-        row.count += 1;
-        row.bytes += record.len() as u64;
-        self.offsets.push(offset);
-        self.stream_of.push(number);
-        self.ids.push((hasher.id(id), offset));
-    }
-
-    /// Brings the rows into the order of their hashes and the postings into the order of the rows.
-    fn sort(&mut self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
-        order.sort_unstable_by_key(|number| self.rows[*number as usize].hash);
-        let mut at = 0;
-        for number in &order {
-            let row = &mut self.rows[*number as usize];
-            row.postings = at;
-            at += row.count;
-        }
-        let mut next: Vec<u32> = self.rows.iter().map(|row| row.postings).collect();
-        let mut postings = vec![0; self.offsets.len()];
-        for (offset, number) in self.offsets.iter().zip(&self.stream_of) {
-            let slot = &mut next[*number as usize];
-            postings[*slot as usize] = *offset;
-            *slot += 1;
-        }
-        self.rows.sort_unstable_by_key(|row| row.hash);
-        self.ids.sort_unstable();
-        postings
-    }
-}
-
-/// For each value of the first `bits` bits, the first of the sorted hashes that has them or more; and the end.
-fn directory(hashes: impl ExactSizeIterator<Item = u64>, bits: u32) -> Vec<u32> {
-    let len = hashes.len() as u32;
-    let mut slots = vec![0; (1_usize << bits) + 1];
-    let mut filled = 0;
-    for (number, hash) in hashes.enumerate() {
-        let slot = if bits == 0 { 0 } else { (hash >> (64 - bits)) as usize };
-        while filled < slot {
-            filled += 1;
-            slots[filled] = number as u32;
-        }
-    }
-    slots[filled + 1..].fill(len);
-    slots
-}
-
-fn encode(mut tables: Tables, header: IndexHeader) -> Vec<u8> {
-    let postings = tables.sort();
-    let mut header = IndexHeader {
-        streams: tables.rows.len() as u32,
-        stream_bits: directory_bits(tables.rows.len()),
-        id_bits: directory_bits(tables.ids.len()),
+    let terms = Terms::gather(index, segment.number().0, previous)?;
+    let ids = Ids::gather(index);
+    let header = IndexHeader {
+        terms: terms.count,
+        streams: terms.streams,
+        begun: terms.begun,
+        term_bits: terms.bits,
+        id_bits: ids.bits,
+        filter_blocks: (terms.filter.len() / BLOCK_LEN) as u32,
+        rows_len: length(segment, terms.rows.len())?,
+        postings_len: length(segment, terms.postings.len())?,
         ..header
     };
+    let sections = [
+        numbers((0..index.events()).map(|ordinal| index.offset(ordinal))),
+        numbers(terms.directory),
+        terms.rows,
+        terms.postings,
+        numbers(ids.directory),
+        ids.entries,
+        terms.filter,
+        times(index, segment)?,
+    ];
+    Ok(put_together(header, sections))
+}
+
+/// A length that the header can say.
+fn length(segment: &Segment, len: usize) -> Result<u32, Error> {
+    u32::try_from(len).map_err(|_| {
+        let path = segment.path.display();
+        Error::invalid(format!("the events of {path} have more terms than an index can hold"))
+    })
+}
+
+/// Header, sections and checksums, each where the format wants it.
+fn put_together(mut header: IndexHeader, sections: [Vec<u8>; 8]) -> Vec<u8> {
     let layout = header.layout();
     let mut out = Vec::with_capacity(header.file_len() as usize);
-    let numbers = |out: &mut Vec<u8>, numbers: &[u32]| {
-        numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
-    };
-    out.resize(layout[0] as usize, 0);
-    numbers(&mut out, &tables.offsets);
-    out.resize(layout[1] as usize, 0);
-    numbers(&mut out, &directory(tables.rows.iter().map(|row| (row.hash >> 64) as u64), header.stream_bits));
-    out.resize(layout[2] as usize, 0);
-    tables.rows.iter().for_each(|row| out.extend_from_slice(&row.encode()));
-    out.resize(layout[3] as usize, 0);
-    numbers(&mut out, &postings);
-    out.resize(layout[4] as usize, 0);
-    numbers(&mut out, &directory(tables.ids.iter().map(|(hash, _)| *hash), header.id_bits));
-    out.resize(layout[5] as usize, 0);
-    tables.ids.iter().for_each(|(hash, offset)| out.extend_from_slice(&encode_id(*hash, *offset)));
-    out.resize(layout[6] as usize, 0);
-
-    let checksums: Vec<u32> = out[BLOCK..].chunks_exact(BLOCK).map(crc32fast::hash).collect();
-    let blocks_at = out.len();
-    numbers(&mut out, &checksums);
-    header.blocks_crc = crc32fast::hash(&out[blocks_at..]);
-    out[..crate::format::index::HEADER_LEN].copy_from_slice(&header.encode());
+    for (at, section) in layout.iter().zip(sections) {
+        out.resize(*at as usize, 0);
+        out.extend_from_slice(&section);
+    }
+    out.resize(header.checksums_at() as usize, 0);
+    let checksums = numbers(out[BLOCK..].chunks_exact(BLOCK).map(crc32fast::hash).collect::<Vec<_>>());
+    header.blocks_crc = crc32fast::hash(&checksums);
+    out.extend_from_slice(&checksums);
+    out[..HEADER_LEN].copy_from_slice(&header.encode());
     out
 }
 
+fn numbers(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    numbers.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// The commit time of every event whose ordinal is a multiple of [`TIME_STEP`].
+fn times(index: &MemoryIndex, segment: &Segment) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    for ordinal in (0..index.events()).step_by(TIME_STEP as usize) {
+        let time = commit_time(segment, index.offset(ordinal).into())?;
+        out.extend_from_slice(&time.as_nanos().to_le_bytes());
+    }
+    Ok(out)
+}
+
+/// When the record at an offset was committed: its frame says it.
+fn commit_time(segment: &Segment, at: u64) -> Result<Timestamp, Error> {
+    let mut record = [0; event::HEADER_LEN];
+    segment.read(&mut record, at)?;
+    let frame = at.saturating_sub(event::frame_back(&record).into());
+    let header = segment.frame_header(frame)?;
+    header.map(|(header, _)| header.commit_time).map_err(|fault| segment.damaged(frame, fault))
+}
+
+/// What is found by terms.
+struct Terms {
+    count: u32,
+    streams: u32,
+    begun: u32,
+    bits: u32,
+    directory: Vec<u32>,
+    rows: Vec<u8>,
+    postings: Vec<u8>,
+    filter: Vec<u8>,
+}
+
+impl Terms {
+    fn gather(
+        index: &MemoryIndex,
+        segment: u64,
+        previous: impl Fn(u128) -> Result<u64, Error>,
+    ) -> Result<Terms, Error> {
+        let mut sorted: Vec<(u128, u32)> =
+            (0..index.terms()).map(|number| (index.hash_of(number), number)).collect();
+        sorted.sort_unstable();
+        let bits = directory_bits(sorted.len());
+        let filter_blocks = filter::blocks_for(sorted.len() as u32);
+        let mut terms = Terms {
+            count: sorted.len() as u32,
+            streams: 0,
+            begun: 0,
+            bits,
+            directory: Vec::with_capacity((1 << bits) + 1),
+            rows: Vec::new(),
+            postings: Vec::new(),
+            filter: vec![0; filter_blocks as usize * BLOCK_LEN],
+        };
+        let (filter, _) = terms.filter.as_chunks_mut::<BLOCK_LEN>();
+        let mut ordinals = Vec::new();
+        for (hash, number) in sorted {
+            while terms.directory.len() as u64 <= slot((hash >> 64) as u64, bits) {
+                terms.directory.push(terms.rows.len() as u32);
+            }
+            filter::add(&mut filter[filter::block_of(hash, filter_blocks) as usize], hash);
+            let Some(here) = index.term_of(number, u32::MAX) else { continue };
+            ordinals.clear();
+            index.ordinals(&here, 0, here.count, &mut ordinals);
+            let at = terms.postings.len() as u32;
+            if here.count > 1 {
+                postings::encode(&ordinals, &mut terms.postings);
+            }
+            let stream = index.stream_facts(&here).map(|facts| {
+                let back = match facts.previous {
+                    _ if facts.first == StreamVersion::new(1) => 0,
+                    Previous::Segment(number) => segment - number,
+                    Previous::None | Previous::Unknown => segment - previous(hash)?,
+                };
+                Ok::<_, Error>(StreamRow { first: facts.first, bytes: facts.bytes, back })
+            });
+            let stream = stream.transpose()?;
+            terms.streams += u32::from(stream.is_some());
+            terms.begun += u32::from(stream.is_some_and(|stream| stream.first == StreamVersion::new(1)));
+            let postings = if here.count == 1 { ordinals[0] } else { at };
+            TermRow { hash, count: here.count, postings, stream }.encode(known_bytes(bits), &mut terms.rows);
+        }
+        terms.directory.resize((1 << bits) + 1, terms.rows.len() as u32);
+        Ok(terms)
+    }
+}
+
+/// What is found by ids.
+struct Ids {
+    bits: u32,
+    directory: Vec<u32>,
+    entries: Vec<u8>,
+}
+
+impl Ids {
+    fn gather(index: &MemoryIndex) -> Ids {
+        let bits = directory_bits(index.events() as usize).min(index.id_bits());
+        let mut ids = Ids { bits, directory: Vec::with_capacity((1 << bits) + 1), entries: Vec::new() };
+        let mut sorted: Vec<(u64, u32, u32)> = Vec::with_capacity(index.events() as usize);
+        for (first_bits, ordinals) in index.events_by_id() {
+            let slot = slot(first_bits, bits);
+            sorted.extend(ordinals.into_iter().map(|ordinal| (slot, index.id_low(ordinal), ordinal)));
+        }
+        sorted.sort_unstable();
+        for (number, (slot, hash, ordinal)) in (0..).zip(sorted) {
+            while ids.directory.len() as u64 <= slot {
+                ids.directory.push(number);
+            }
+            ids.entries.extend_from_slice(&encode_id(hash, ordinal));
+        }
+        ids.directory.resize((1 << bits) + 1, index.events());
+        ids
+    }
+}
+
 /// What an index file about a segment must say of it; the rest is known once it is built.
-pub(super) fn wanted(
-    segment: &Segment,
-    store: StoreId,
-    first: crate::model::Position,
-    seal_crc: u32,
-    events: u32,
-) -> IndexHeader {
+pub(super) fn wanted(segment: &Segment, first: Position, seal_crc: u32, events: u32) -> IndexHeader {
     IndexHeader {
-        store,
+        store: segment.header.store,
         number: segment.number(),
         salt: segment.header.salt,
         generation: segment.header.generation,
         seal_crc,
         first,
         events,
+        terms: 0,
         streams: 0,
-        stream_bits: 0,
+        begun: 0,
+        term_bits: 0,
         id_bits: 0,
+        filter_blocks: 0,
+        rows_len: 0,
+        postings_len: 0,
         blocks_crc: 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_leads_to_every_hash() {
-        for (count, bits) in [(0_u64, 0), (1, 0), (1, 3), (100, 4), (1000, 7)] {
-            let mut hashes: Vec<u64> = (0..count).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-            hashes.sort_unstable();
-            let slots = directory(hashes.iter().copied(), bits);
-            for (number, hash) in hashes.iter().enumerate() {
-                let slot = if bits == 0 { 0 } else { (hash >> (64 - bits)) as usize };
-                assert!((slots[slot]..slots[slot + 1]).contains(&(number as u32)));
-            }
-            assert_eq!(slots.last(), Some(&(count as u32)));
-        }
     }
 }

@@ -3,9 +3,16 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+
+use crate::format::HeaderFault;
+use crate::format::index::filter::{self, BLOCK_LEN};
+use crate::format::index::postings::{self, RUN, RUN_BYTES_MAX, RUN_ENTRY_LEN, RunEntry};
+use crate::format::index::row::{TermRow, known_bytes};
 use crate::format::index::{
-    BLOCK, HEADER_LEN, ID_LEN, IndexHeader, STREAM_LEN, Section, StreamRow, decode_id,
+    BLOCK, HEADER_LEN, ID_LEN, INDEX_VERSION, IndexHeader, SECTIONS, Section, TIME_STEP, decode_id, slot,
 };
+use crate::model::Timestamp;
 use crate::vfs::{Disk, Map, OpenMode};
 
 /// The index is not usable: it must be built again. Why does not matter, the log has everything.
@@ -22,7 +29,7 @@ impl From<std::io::Error> for Unusable {
 #[derive(Debug)]
 pub(super) struct FileIndex {
     header: IndexHeader,
-    sections: [u64; 7],
+    sections: [u64; SECTIONS + 1],
     map: Map,
     /// One bit a block: it has been checked.
     checked: Box<[AtomicU64]>,
@@ -32,8 +39,14 @@ impl FileIndex {
     /// Opens the file if it is whole where it was looked at, and about the segment that `wanted` describes.
     pub(super) fn open(disk: &dyn Disk, path: &Path, wanted: &IndexHeader) -> Result<FileIndex, Unusable> {
         let file = disk.open(path, OpenMode::Read)?;
+        let len = file.len()?;
+        FileIndex::new(file.map(len)?, wanted)
+    }
+
+    /// The same of bytes, wherever they are.
+    pub(super) fn new(map: Map, wanted: &IndexHeader) -> Result<FileIndex, Unusable> {
         let mut bytes = [0; HEADER_LEN];
-        file.read_exact_at(&mut bytes, 0)?;
+        map.read(&mut bytes, 0)?;
         let header = IndexHeader::decode(&bytes).map_err(|_| Unusable)?;
         let same = header.store == wanted.store
             && header.number == wanted.number
@@ -42,10 +55,9 @@ impl FileIndex {
             && header.seal_crc == wanted.seal_crc
             && header.first == wanted.first
             && header.events == wanted.events;
-        if !same || file.len()? != header.file_len() {
+        if !same || map.len() != header.file_len() || header.filter_blocks == 0 {
             return Err(Unusable);
         }
-        let map = file.map(header.file_len())?;
         let checksums = map.slice(header.checksums_at(), header.blocks() * 4)?;
         if crc32fast::hash(&checksums) != header.blocks_crc {
             return Err(Unusable);
@@ -54,21 +66,51 @@ impl FileIndex {
         Ok(FileIndex { sections: header.layout(), header, map, checked })
     }
 
+    /// Whether the file is an index of an earlier version, which is no damage: it is built again when it is used.
+    pub(super) fn is_of_an_earlier_version(disk: &dyn Disk, path: &Path) -> bool {
+        let mut header = [0; HEADER_LEN];
+        let read = disk.open(path, OpenMode::Read).and_then(|file| file.read_exact_at(&mut header, 0));
+        let fault = IndexHeader::decode(&header).err();
+        read.is_ok() && matches!(fault, Some(HeaderFault::IndexVersion { found }) if found < INDEX_VERSION)
+    }
+
     pub(super) fn file_len(&self) -> u64 {
         self.header.file_len()
     }
 
-    /// Copies `buffer.len()` bytes at `at` of a section, whose blocks are checked first.
-    fn read(&self, section: Section, at: u64, buffer: &mut [u8]) -> Result<(), Unusable> {
+    /// The count of events.
+    pub(super) fn events(&self) -> u32 {
+        self.header.events
+    }
+
+    /// The count of streams that begin here.
+    pub(super) fn begun(&self) -> u32 {
+        self.header.begun
+    }
+
+    /// Checks the blocks of `len` bytes at `at` of a section, and tells where they are in the file.
+    fn place(&self, section: Section, at: u64, len: u64) -> Result<u64, Unusable> {
         let start = self.sections[section as usize].checked_add(at).ok_or(Unusable)?;
-        let end = start.checked_add(buffer.len() as u64).ok_or(Unusable)?;
+        let end = start.checked_add(len).ok_or(Unusable)?;
         if end > self.sections[section as usize + 1] {
             return Err(Unusable);
         }
         for block in start / BLOCK as u64..end.div_ceil(BLOCK as u64) {
             self.check(block)?;
         }
+        Ok(start)
+    }
+
+    /// Copies `buffer.len()` bytes at `at` of a section.
+    fn read(&self, section: Section, at: u64, buffer: &mut [u8]) -> Result<(), Unusable> {
+        let start = self.place(section, at, buffer.len() as u64)?;
         Ok(self.map.read(buffer, start)?)
+    }
+
+    /// The `len` bytes at `at` of a section.
+    fn slice(&self, section: Section, at: u64, len: usize) -> Result<Bytes, Unusable> {
+        let start = self.place(section, at, len as u64)?;
+        Ok(self.map.slice(start, len)?)
     }
 
     /// Checks a block, counted from the header's, unless it has been.
@@ -99,74 +141,176 @@ impl FileIndex {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// Appends to `out` the numbers `from` to `to`, exclusive, of a section of numbers.
-    fn numbers(&self, section: Section, from: u64, to: u64, out: &mut Vec<u32>) -> Result<(), Unusable> {
-        let mut bytes = vec![0; (to - from) as usize * 4];
-        self.read(section, from * 4, &mut bytes)?;
-        out.extend(
-            bytes.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])),
-        );
-        Ok(())
-    }
-
     pub(super) fn offset(&self, ordinal: u32) -> Result<u32, Unusable> {
         self.number(Section::Offsets, u64::from(ordinal))
     }
 
+    /// Appends to `out` the offsets of the events `from` to `to`, exclusive.
     pub(super) fn offsets(&self, from: u32, to: u32, out: &mut Vec<u32>) -> Result<(), Unusable> {
-        self.numbers(Section::Offsets, from.into(), to.into(), out)
+        let bytes = self.slice(Section::Offsets, u64::from(from) * 4, (to - from) as usize * 4)?;
+        let (numbers, _) = bytes.as_chunks::<4>();
+        out.extend(numbers.iter().map(|number| u32::from_le_bytes(*number)));
+        Ok(())
     }
 
-    pub(super) fn postings(&self, from: u32, to: u32, out: &mut Vec<u32>) -> Result<(), Unusable> {
-        self.numbers(Section::Postings, from.into(), to.into(), out)
-    }
-
-    /// The entries of a table that share the first bits of a hash.
-    fn candidates(&self, directory: Section, bits: u32, hash_high: u64) -> Result<(u32, u32), Unusable> {
-        let slot = if bits == 0 { 0 } else { hash_high >> (64 - bits) };
+    /// Where the entries of a table that share the first bits of a hash begin and end, as the table's directory says.
+    fn range(&self, directory: Section, bits: u32, hash_high: u64) -> Result<(u32, u32), Unusable> {
+        let slot = slot(hash_high, bits);
         let (from, to) = (self.number(directory, slot)?, self.number(directory, slot + 1)?);
         if from <= to { Ok((from, to)) } else { Err(Unusable) }
     }
 
-    /// The row of a stream, if the segment holds it.
-    pub(super) fn stream(&self, hash: u128) -> Result<Option<StreamRow>, Unusable> {
-        let bits = self.header.stream_bits;
-        let (mut low, mut high) = self.candidates(Section::StreamDirectory, bits, (hash >> 64) as u64)?;
+    /// The row of a term, if the segment has it.
+    pub(super) fn term(&self, hash: u128) -> Result<Option<TermRow>, Unusable> {
+        let mut block = [0; BLOCK_LEN];
+        let at = filter::block_of(hash, self.header.filter_blocks);
+        self.read(Section::Filter, u64::from(at) * BLOCK_LEN as u64, &mut block)?;
+        if !filter::may_have(&block, hash) {
+            return Ok(None);
+        }
+        let (from, to) = self.range(Section::TermDirectory, self.header.term_bits, (hash >> 64) as u64)?;
+        let found = self.rows_between(from, to, hash)?.find(|row| row.is_none_or(|row| row.hash >= hash));
+        match found {
+            Some(None) => Err(Unusable),
+            Some(row) => Ok(row.filter(|row| row.hash == hash)),
+            None => Ok(None),
+        }
+    }
+
+    /// The rows in a range of the term table, all of hashes that begin like `like`; none stands for a broken row.
+    fn rows_between(
+        &self,
+        from: u32,
+        to: u32,
+        like: u128,
+    ) -> Result<impl Iterator<Item = Option<TermRow>> + use<>, Unusable> {
+        let bytes = self.slice(Section::Terms, from.into(), (to - from) as usize)?;
+        let known = known_bytes(self.header.term_bits);
+        let mut at = 0;
+        Ok(std::iter::from_fn(move || {
+            let mut rest = &bytes[at..];
+            if rest.is_empty() {
+                return None;
+            }
+            let row = TermRow::decode(&mut rest, known, like);
+            at = if row.is_some() { bytes.len() - rest.len() } else { bytes.len() };
+            Some(row)
+        }))
+    }
+
+    /// Walks over all rows, in the order of their hashes.
+    pub(super) fn each_row(&self, mut visit: impl FnMut(TermRow)) -> Result<(), Unusable> {
+        let bits = self.header.term_bits;
+        for slot in 0..1_u64 << bits {
+            let like = slot.checked_shl(64 - bits).unwrap_or(0);
+            let (from, to) = self.range(Section::TermDirectory, bits, like)?;
+            for row in self.rows_between(from, to, u128::from(like) << 64)? {
+                visit(row.ok_or(Unusable)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends to `out` the ordinals of a row's events number `from` to `to`, counted from 0, `to` exclusive.
+    pub(super) fn ordinals(
+        &self,
+        row: &TermRow,
+        from: u32,
+        to: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Unusable> {
+        if from >= to {
+            return Ok(());
+        }
+        if to > row.count {
+            return Err(Unusable);
+        }
+        if row.count == 1 {
+            out.push(self.known(row.postings)?);
+            return Ok(());
+        }
+        let (first_run, last_run) = (from / RUN, (to - 1) / RUN);
+        let start = out.len();
+        for run in first_run..=last_run {
+            self.run(row, run, out)?;
+        }
+        out.truncate(start + (to - first_run * RUN) as usize);
+        out.drain(start..start + (from - first_run * RUN) as usize);
+        Ok(())
+    }
+
+    /// Appends to `out` one run of a row's ordinals.
+    fn run(&self, row: &TermRow, run: u32, out: &mut Vec<u32>) -> Result<(), Unusable> {
+        let (mut at, mut first) = (row.postings, None);
+        if postings::has_table(row.count) {
+            let entry = self.run_entry(row, run)?;
+            at = at.checked_add(entry.at).ok_or(Unusable)?;
+            first = Some(entry.first);
+        }
+        let left = u64::from(self.header.postings_len).checked_sub(at.into()).ok_or(Unusable)?;
+        let bytes = self.slice(Section::Postings, at.into(), left.min(RUN_BYTES_MAX as u64) as usize)?;
+        let count = (row.count - run * RUN).min(RUN);
+        let start = out.len();
+        postings::decode_run(&bytes, first, count, out).ok_or(Unusable)?;
+        out[start..].last().map_or(Ok(()), |last| self.known(*last).map(drop))
+    }
+
+    /// An ordinal, if there is such an event: readers go by it to an offset.
+    fn known(&self, ordinal: u32) -> Result<u32, Unusable> {
+        if ordinal < self.header.events { Ok(ordinal) } else { Err(Unusable) }
+    }
+
+    fn run_entry(&self, row: &TermRow, run: u32) -> Result<RunEntry, Unusable> {
+        let mut entry = [0; RUN_ENTRY_LEN];
+        let at = u64::from(row.postings) + u64::from(run) * RUN_ENTRY_LEN as u64;
+        self.read(Section::Postings, at, &mut entry)?;
+        Ok(RunEntry::decode(&entry))
+    }
+
+    /// How many of a row's events have ordinals below `ordinal`.
+    pub(super) fn rank(&self, row: &TermRow, ordinal: u32) -> Result<u32, Unusable> {
+        if row.count == 1 {
+            return Ok(u32::from(row.postings < ordinal));
+        }
+        // The last run that begins below the ordinal has the last event below it.
+        let (mut low, mut high) = (0, row.count.div_ceil(RUN));
+        while postings::has_table(row.count) && low < high {
+            let middle = low + (high - low) / 2;
+            if self.run_entry(row, middle)?.first < ordinal {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let run = low.saturating_sub(1);
+        let mut ordinals = Vec::with_capacity(RUN as usize);
+        self.run(row, run, &mut ordinals)?;
+        Ok(run * RUN + ordinals.partition_point(|found| *found < ordinal) as u32)
+    }
+
+    /// The ordinals of events whose ids may have this hash.
+    pub(super) fn ids(&self, hash: u64) -> Result<Vec<u32>, Unusable> {
+        let (from, to) = self.range(Section::IdDirectory, self.header.id_bits, hash)?;
+        let bytes =
+            self.slice(Section::Ids, u64::from(from) * ID_LEN as u64, (to - from) as usize * ID_LEN)?;
+        let (entries, _) = bytes.as_chunks::<ID_LEN>();
+        let same = entries.iter().map(decode_id).filter(|(low, _)| *low == hash as u32);
+        same.map(|(_, ordinal)| self.known(ordinal)).collect()
+    }
+
+    /// A range of ordinals that has the first event committed at `time` or later, if any is; `to` may be it, too.
+    pub(super) fn around(&self, time: Timestamp) -> Result<(u32, u32), Unusable> {
+        let (mut low, mut high) = (0, self.header.events.div_ceil(TIME_STEP));
         while low < high {
             let middle = low + (high - low) / 2;
-            let row = self.row(middle)?;
-            match row.hash.cmp(&hash) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Ok(Some(row)),
+            let mut nanos = [0; 8];
+            self.read(Section::Times, u64::from(middle) * 8, &mut nanos)?;
+            if Timestamp::from_nanos(i64::from_le_bytes(nanos)) < time {
+                low = middle + 1;
+            } else {
+                high = middle;
             }
         }
-        Ok(None)
-    }
-
-    pub(super) fn streams(&self) -> u32 {
-        self.header.streams
-    }
-
-    pub(super) fn row(&self, number: u32) -> Result<StreamRow, Unusable> {
-        let mut bytes = [0; STREAM_LEN];
-        self.read(Section::Streams, u64::from(number) * STREAM_LEN as u64, &mut bytes)?;
-        Ok(StreamRow::decode(&bytes))
-    }
-
-    /// The offsets of events whose ids may have this hash.
-    pub(super) fn ids(&self, hash: u64) -> Result<Vec<u32>, Unusable> {
-        let (from, to) = self.candidates(Section::IdDirectory, self.header.id_bits, hash)?;
-        let mut found = Vec::new();
-        for number in from..to {
-            let mut bytes = [0; ID_LEN];
-            self.read(Section::Ids, u64::from(number) * ID_LEN as u64, &mut bytes)?;
-            match decode_id(&bytes) {
-                (other, offset) if other == hash => found.push(offset),
-                (other, _) if other > hash => break,
-                _ => {}
-            }
-        }
-        Ok(found)
+        Ok((low.saturating_sub(1) * TIME_STEP, (low * TIME_STEP).min(self.header.events)))
     }
 }

@@ -1,19 +1,21 @@
 //! The index of the active segment: one writer adds, any number of readers look, and nobody waits.
 //!
-//! Every event is a node. Nodes of one stream are linked to the one before and, by a jump, to one much further back, so
-//! that any version is found in logarithmic time although nothing is ever moved.
+//! An event is named by its ordinal. Each term has an entry with the ordinals of its events, in blocks that double: the
+//! event of number n > 0 lies in the block of size 2^⌊log2 n⌋. Each block names the one before, so that any number is
+//! found in logarithmic time although nothing is ever moved.
 //!
-//! Invariant: a node or entry is complete before a reader can reach it, and its links never change afterwards.
+//! Invariant: what a reader can reach is complete, and never changes afterwards.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::term::RecordTerms;
 use crate::model::StreamVersion;
 
-/// Nodes or entries of one allocation.
+/// What one allocation holds.
 const CHUNK: usize = 4096;
 
-/// Stands for "no node" and "no entry". Ordinals count from 0 and stay far below.
+/// Stands for "no event", "no entry" and "no block". All are counted from 0 and stay far below.
 const NONE: u32 = u32::MAX;
 
 /// Where the segment before this one that holds a stream is.
@@ -36,7 +38,7 @@ impl Previous {
         }
     }
 
-    pub(super) fn from_number(number: u64) -> Previous {
+    fn from_number(number: u64) -> Previous {
         match number {
             0 => Previous::None,
             u64::MAX => Previous::Unknown,
@@ -47,50 +49,58 @@ impl Previous {
 
 /// An event to be added.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct NewEntry {
+pub(crate) struct NewEntry<'a> {
     pub(crate) offset: u32,
-    pub(crate) stream: u128,
-    pub(crate) version: StreamVersion,
-    pub(crate) id: u64,
     pub(crate) bytes: u32,
+    pub(crate) version: StreamVersion,
+    pub(crate) terms: &'a RecordTerms,
     /// Only asked for the first event of a stream in this segment.
     pub(crate) previous: Previous,
 }
 
-/// The events of one stream in the segment, as far as a reader may see.
+/// What is known of a stream beside its events.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StreamNodes {
+pub(crate) struct StreamFacts {
+    /// The version of its first event in the segment.
     pub(crate) first: StreamVersion,
-    pub(crate) count: u32,
-    /// The bytes of the stream's records here; may count a record that is just being added.
+    /// The bytes of its records here; may count a record that is just being added.
     pub(crate) bytes: u64,
     pub(crate) previous: Previous,
-    last: u32,
+}
+
+/// The events of one term, as far as a reader may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TermHere {
+    /// Which entry.
+    entry: u32,
+    /// How many events.
+    pub(crate) count: u32,
 }
 
 #[derive(Default)]
-struct Node {
+struct Event {
     offset: AtomicU32,
-    /// The node before it in its stream.
-    back: AtomicU32,
-    /// A node further back, or `back` again.
-    jump: AtomicU32,
-    /// How many nodes of its stream come before it.
-    local: AtomicU32,
-    next_id: AtomicU32,
     id_low: AtomicU32,
+    /// The event before it in the bucket of its id.
+    next_id: AtomicU32,
 }
 
 #[derive(Default)]
 struct Entry {
     hash_high: AtomicU64,
     hash_low: AtomicU64,
+    /// The ordinal of its first event.
+    first_ordinal: AtomicU32,
+    /// The newest block of ordinals behind the first, as a word.
+    block: AtomicU64,
+    /// Told after the ordinals that it counts are complete.
+    count: AtomicU32,
+    /// The entry before it in its bucket.
+    next: AtomicU32,
+    /// Only a stream's: the version of its first event here. 0 for other terms.
     first: AtomicU64,
     previous: AtomicU64,
     bytes: AtomicU64,
-    /// The newest node. Stored last: who sees it sees the node whole.
-    last: AtomicU32,
-    next: AtomicU32,
 }
 
 impl Entry {
@@ -118,32 +128,45 @@ impl<T: Default> Chunks<T> {
         let chunk = self.0[at as usize / CHUNK].get_or_init(|| (0..CHUNK).map(|_| T::default()).collect());
         &chunk[at as usize % CHUNK]
     }
+
+    fn bytes(len: u32) -> u64 {
+        (len as usize).next_multiple_of(CHUNK) as u64 * size_of::<T>() as u64
+    }
 }
 
 /// The index of one segment that is being written.
 pub(crate) struct MemoryIndex {
-    nodes: Chunks<Node>,
+    event_list: Chunks<Event>,
     entries: Chunks<Entry>,
-    stream_buckets: Box<[AtomicU32]>,
+    /// Ordinals; each block begins with the number of the block before it.
+    blocks: Chunks<AtomicU32>,
+    term_buckets: Box<[AtomicU32]>,
     id_buckets: Box<[AtomicU32]>,
     /// Counts, told after what they count is complete.
     events: AtomicU32,
-    streams: AtomicU32,
+    terms: AtomicU32,
+    /// Only the writer's.
+    blocks_len: AtomicU32,
 }
 
 impl MemoryIndex {
     /// An index for a segment of `capacity` bytes.
     pub(crate) fn new(capacity: u64) -> MemoryIndex {
         let events_max = (capacity / crate::format::event::HEADER_LEN as u64) as usize + 1;
+        // Each record has a stream, a category and a type, and no label is shorter than two bytes.
+        let terms_max = events_max * 3 + capacity as usize / 2;
         let buckets = (events_max / 8).next_power_of_two().clamp(1 << 10, 1 << 18);
         let empty = || (0..buckets).map(|_| AtomicU32::new(NONE)).collect();
         MemoryIndex {
-            nodes: Chunks::new(events_max),
-            entries: Chunks::new(events_max),
-            stream_buckets: empty(),
+            event_list: Chunks::new(events_max),
+            entries: Chunks::new(terms_max),
+            // Blocks double, so at most half of them is free; and each has one number more.
+            blocks: Chunks::new(terms_max * 3),
+            term_buckets: empty(),
             id_buckets: empty(),
             events: AtomicU32::new(0),
-            streams: AtomicU32::new(0),
+            terms: AtomicU32::new(0),
+            blocks_len: AtomicU32::new(0),
         }
     }
 
@@ -152,74 +175,117 @@ impl MemoryIndex {
         self.events.load(Ordering::Acquire)
     }
 
+    /// How many terms there are.
+    pub(crate) fn terms(&self) -> u32 {
+        self.terms.load(Ordering::Acquire)
+    }
+
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let buckets = (self.term_buckets.len() + self.id_buckets.len()) as u64 * 4;
+        buckets
+            + Chunks::<Event>::bytes(self.events())
+            + Chunks::<Entry>::bytes(self.terms())
+            + Chunks::<AtomicU32>::bytes(self.blocks_len.load(Ordering::Relaxed))
+    }
+
     /// Adds the next event. Only the one writer calls this.
-    pub(crate) fn insert(&self, new: NewEntry) {
+    pub(crate) fn insert(&self, new: NewEntry<'_>) {
         let ordinal = self.events.load(Ordering::Relaxed);
-        let node = self.nodes.reserve(ordinal);
-        node.offset.store(new.offset, Ordering::Relaxed);
+        let event = self.event_list.reserve(ordinal);
+        event.offset.store(new.offset, Ordering::Relaxed);
 
-        let id_bucket = &self.id_buckets[bucket(new.id, self.id_buckets.len())];
-        node.id_low.store(new.id as u32, Ordering::Relaxed);
-        node.next_id.store(id_bucket.load(Ordering::Relaxed), Ordering::Relaxed);
+        let id_bucket = &self.id_buckets[bucket(new.terms.id, self.id_buckets.len())];
+        event.id_low.store(new.terms.id as u32, Ordering::Relaxed);
+        event.next_id.store(id_bucket.load(Ordering::Relaxed), Ordering::Relaxed);
 
-        let entry = match self.entry(new.stream) {
-            Some(entry) => {
-                self.link(node, entry.last.load(Ordering::Relaxed));
-                entry
-            }
-            None => self.add_entry(&new, node),
-        };
-        entry.bytes.fetch_add(u64::from(new.bytes), Ordering::Relaxed);
-        entry.last.store(ordinal, Ordering::Release);
-        if node.local.load(Ordering::Relaxed) == 0 {
-            self.publish_entry(new.stream);
+        self.add_to_stream(&new, ordinal);
+        for hash in &new.terms.others {
+            self.add_to(*hash, ordinal, |_| {});
         }
         id_bucket.store(ordinal, Ordering::Release);
         self.events.store(ordinal + 1, Ordering::Release);
     }
 
-    /// Links a node behind `last`, the newest of its stream. A jump spans as far as two equal jumps before it.
-    fn link(&self, node: &Node, last: u32) {
-        let back = self.nodes.get(last);
-        let jump = self.nodes.get(back.jump.load(Ordering::Relaxed));
-        let beyond = self.nodes.get(jump.jump.load(Ordering::Relaxed));
-        let local = |node: &Node| node.local.load(Ordering::Relaxed);
-        let equal_spans = local(back) - local(jump) == local(jump) - local(beyond);
-        let target = if equal_spans { jump.jump.load(Ordering::Relaxed) } else { last };
-        node.back.store(last, Ordering::Relaxed);
-        node.jump.store(target, Ordering::Relaxed);
-        node.local.store(local(back) + 1, Ordering::Relaxed);
+    fn add_to_stream(&self, new: &NewEntry<'_>, ordinal: u32) {
+        let entry = self.add_to(new.terms.stream, ordinal, |entry| {
+            entry.first.store(new.version.get(), Ordering::Relaxed);
+            entry.previous.store(new.previous.to_number(), Ordering::Relaxed);
+        });
+        entry.bytes.fetch_add(u64::from(new.bytes), Ordering::Relaxed);
     }
 
-    /// Fills the entry of a stream's first node here, which links to itself. It is reachable once published.
-    fn add_entry(&self, new: &NewEntry, node: &Node) -> &Entry {
-        let ordinal = self.events.load(Ordering::Relaxed);
-        node.back.store(ordinal, Ordering::Relaxed);
-        node.jump.store(ordinal, Ordering::Relaxed);
-        node.local.store(0, Ordering::Relaxed);
-        let entry = self.entries.reserve(self.streams.load(Ordering::Relaxed));
-        entry.hash_high.store((new.stream >> 64) as u64, Ordering::Relaxed);
-        entry.hash_low.store(new.stream as u64, Ordering::Relaxed);
-        entry.first.store(new.version.get(), Ordering::Relaxed);
-        entry.previous.store(new.previous.to_number(), Ordering::Relaxed);
+    /// Adds an event to a term. A term that is new here gets an entry, which `fill` completes.
+    fn add_to(&self, hash: u128, ordinal: u32, fill: impl Fn(&Entry)) -> &Entry {
+        if let Some((_, entry)) = self.entry(hash) {
+            let count = entry.count.load(Ordering::Relaxed);
+            // A tag that an event carries twice counts once.
+            if count == 0 || self.ordinal(entry, count - 1) != ordinal {
+                self.push(entry, count, ordinal);
+                entry.count.store(count + 1, Ordering::Release);
+            }
+            return entry;
+        }
+        let number = self.terms.load(Ordering::Relaxed);
+        let entry = self.entries.reserve(number);
+        entry.hash_high.store((hash >> 64) as u64, Ordering::Relaxed);
+        entry.hash_low.store(hash as u64, Ordering::Relaxed);
+        entry.first_ordinal.store(ordinal, Ordering::Relaxed);
+        entry.block.store(Block { begin: NONE, level: 0 }.to_word(), Ordering::Relaxed);
+        fill(entry);
+        entry.count.store(1, Ordering::Release);
+        let bucket = &self.term_buckets[bucket((hash >> 64) as u64, self.term_buckets.len())];
+        entry.next.store(bucket.load(Ordering::Relaxed), Ordering::Relaxed);
+        bucket.store(number, Ordering::Release);
+        self.terms.store(number + 1, Ordering::Release);
         entry
     }
 
-    fn publish_entry(&self, hash: u128) {
-        let number = self.streams.load(Ordering::Relaxed);
-        let bucket = &self.stream_buckets[bucket((hash >> 64) as u64, self.stream_buckets.len())];
-        self.entries.get(number).next.store(bucket.load(Ordering::Relaxed), Ordering::Relaxed);
-        bucket.store(number, Ordering::Release);
-        self.streams.store(number + 1, Ordering::Release);
+    /// Puts the ordinal of the event of number `at` > 0 behind the others of an entry.
+    fn push(&self, entry: &Entry, at: u32, ordinal: u32) {
+        let level = at.ilog2();
+        let mut block = Block::from_word(entry.block.load(Ordering::Relaxed));
+        if at.is_power_of_two() {
+            let begin = self.blocks_len.load(Ordering::Relaxed);
+            self.blocks_len.store(begin + 1 + (1 << level), Ordering::Relaxed);
+            self.blocks.reserve(begin).store(block.begin, Ordering::Relaxed);
+            block = Block { begin, level };
+            entry.block.store(block.to_word(), Ordering::Release);
+        }
+        self.blocks.reserve(block.slot(at)).store(ordinal, Ordering::Relaxed);
     }
 
-    fn entry(&self, hash: u128) -> Option<&Entry> {
-        let bucket = &self.stream_buckets[bucket((hash >> 64) as u64, self.stream_buckets.len())];
+    /// The newest block of an entry; a reader may see one that is newer than the count it saw.
+    fn newest_block(&self, entry: &Entry) -> Block {
+        Block::from_word(entry.block.load(Ordering::Acquire))
+    }
+
+    fn block_before(&self, block: Block) -> Block {
+        Block {
+            begin: self.blocks.get(block.begin).load(Ordering::Relaxed),
+            level: block.level.saturating_sub(1),
+        }
+    }
+
+    /// The ordinal of the event of number `at` of an entry.
+    fn ordinal(&self, entry: &Entry, at: u32) -> u32 {
+        if at == 0 {
+            return entry.first_ordinal.load(Ordering::Relaxed);
+        }
+        let mut block = self.newest_block(entry);
+        while block.level > at.ilog2() {
+            block = self.block_before(block);
+        }
+        self.blocks.get(block.slot(at)).load(Ordering::Relaxed)
+    }
+
+    fn entry(&self, hash: u128) -> Option<(u32, &Entry)> {
+        let bucket = &self.term_buckets[bucket((hash >> 64) as u64, self.term_buckets.len())];
         let mut at = bucket.load(Ordering::Acquire);
         while at != NONE {
             let entry = self.entries.get(at);
             if entry.hash() == hash {
-                return Some(entry);
+                return Some((at, entry));
             }
             at = entry.next.load(Ordering::Relaxed);
         }
@@ -228,80 +294,137 @@ impl MemoryIndex {
 
     /// The offset of the event with this ordinal, which has been added.
     pub(crate) fn offset(&self, ordinal: u32) -> u32 {
-        self.nodes.get(ordinal).offset.load(Ordering::Relaxed)
+        self.event_list.get(ordinal).offset.load(Ordering::Relaxed)
     }
 
-    /// A stream's events among the first `events` of the segment.
-    pub(crate) fn stream(&self, hash: u128, events: u32) -> Option<StreamNodes> {
-        self.nodes_of(self.entry(hash)?, events)
+    /// The low half of the hash of an event's id.
+    pub(super) fn id_low(&self, ordinal: u32) -> u32 {
+        self.event_list.get(ordinal).id_low.load(Ordering::Relaxed)
     }
 
-    fn nodes_of(&self, entry: &Entry, events: u32) -> Option<StreamNodes> {
-        let mut last = entry.last.load(Ordering::Acquire);
-        while last >= events {
-            let node = self.nodes.get(last);
-            if node.local.load(Ordering::Relaxed) == 0 {
-                return None;
-            }
-            last = node.back.load(Ordering::Relaxed);
-        }
-        Some(StreamNodes {
-            first: StreamVersion::new(entry.first.load(Ordering::Relaxed)),
-            count: self.nodes.get(last).local.load(Ordering::Relaxed) + 1,
+    /// A term's events among the first `events` of the segment; none when it has none there.
+    pub(crate) fn term(&self, hash: u128, events: u32) -> Option<TermHere> {
+        let (number, _) = self.entry(hash)?;
+        self.term_of(number, events)
+    }
+
+    /// The same for the entry of a number, which is below the count of terms.
+    pub(super) fn term_of(&self, number: u32, events: u32) -> Option<TermHere> {
+        let count = self.entries.get(number).count.load(Ordering::Acquire);
+        let here = TermHere { entry: number, count };
+        let count = self.rank(&here, events);
+        (count > 0).then_some(TermHere { entry: number, count })
+    }
+
+    pub(super) fn hash_of(&self, number: u32) -> u128 {
+        self.entries.get(number).hash()
+    }
+
+    /// What is known of a stream; none when the term is another.
+    pub(crate) fn stream_facts(&self, here: &TermHere) -> Option<StreamFacts> {
+        let entry = self.entries.get(here.entry);
+        let first = entry.first.load(Ordering::Relaxed);
+        (first > 0).then(|| StreamFacts {
+            first: StreamVersion::new(first),
             bytes: entry.bytes.load(Ordering::Relaxed),
             previous: Previous::from_number(entry.previous.load(Ordering::Relaxed)),
-            last,
         })
     }
 
-    /// Appends to `out` the offsets of a stream's events number `from` to `to` here, counted from 0, `to` exclusive.
-    pub(crate) fn offsets_of(&self, stream: &StreamNodes, from: u32, to: u32, out: &mut Vec<u32>) {
+    /// How many of a term's events have ordinals below `ordinal`.
+    pub(crate) fn rank(&self, here: &TermHere, ordinal: u32) -> u32 {
+        let entry = self.entries.get(here.entry);
+        let (mut low, mut high) = (0, here.count);
+        // Most ask for what is visible, which is nearly all.
+        while high > 0 && high + 3 > here.count && self.ordinal(entry, high - 1) >= ordinal {
+            high -= 1;
+        }
+        if high > 0 && self.ordinal(entry, high - 1) < ordinal {
+            return high;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.ordinal(entry, middle) < ordinal {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Appends to `out` the ordinals of a term's events number `from` to `to`, counted from 0, `to` exclusive.
+    pub(crate) fn ordinals(&self, here: &TermHere, from: u32, to: u32, out: &mut Vec<u32>) {
+        let entry = self.entries.get(here.entry);
         let start = out.len();
-        let mut at = self.seek(stream.last, to - 1);
-        for _ in from..to {
-            let node = self.nodes.get(at);
-            out.push(node.offset.load(Ordering::Relaxed));
-            at = node.back.load(Ordering::Relaxed);
+        let mut at = to;
+        let mut block = self.newest_block(entry);
+        while at > from.max(1) {
+            while block.level > (at - 1).ilog2() {
+                block = self.block_before(block);
+            }
+            at -= 1;
+            out.push(self.blocks.get(block.slot(at)).load(Ordering::Relaxed));
+        }
+        if from == 0 && to > 0 {
+            out.push(entry.first_ordinal.load(Ordering::Relaxed));
         }
         out[start..].reverse();
     }
 
-    /// The node of number `local` of the stream that `at` belongs to, at or before it.
-    fn seek(&self, mut at: u32, local: u32) -> u32 {
-        loop {
-            let node = self.nodes.get(at);
-            if node.local.load(Ordering::Relaxed) <= local {
-                return at;
-            }
-            let jump = node.jump.load(Ordering::Relaxed);
-            let short = self.nodes.get(jump).local.load(Ordering::Relaxed) >= local;
-            at = if short { jump } else { node.back.load(Ordering::Relaxed) };
-        }
-    }
-
-    /// The offsets of events whose ids may have this hash.
+    /// The ordinals of events whose ids may have this hash.
     pub(crate) fn ids(&self, hash: u64) -> Vec<u32> {
         let mut found = Vec::new();
         let mut at = self.id_buckets[bucket(hash, self.id_buckets.len())].load(Ordering::Acquire);
         while at != NONE {
-            let node = self.nodes.get(at);
-            if node.id_low.load(Ordering::Relaxed) == hash as u32 {
-                found.push(node.offset.load(Ordering::Relaxed));
+            let event = self.event_list.get(at);
+            if event.id_low.load(Ordering::Relaxed) == hash as u32 {
+                found.push(at);
             }
-            at = node.next_id.load(Ordering::Relaxed);
+            at = event.next_id.load(Ordering::Relaxed);
         }
         found
     }
 
-    /// The offsets of the first events of streams that begin in this segment, in order.
-    pub(crate) fn beginnings(&self, events: u32) -> Vec<u32> {
-        let mut offsets: Vec<u32> = (0..self.streams.load(Ordering::Acquire))
-            .filter_map(|number| self.nodes_of(self.entries.get(number), events))
-            .filter(|nodes| nodes.first == StreamVersion::new(1))
-            .map(|nodes| self.offset(self.seek(nodes.last, 0)))
-            .collect();
-        offsets.sort_unstable();
-        offsets
+    /// The ordinals of all events, by the first bits of the hashes of their ids.
+    pub(super) fn events_by_id(&self) -> impl Iterator<Item = (u64, Vec<u32>)> {
+        let bits = self.id_bits();
+        self.id_buckets.iter().enumerate().map(move |(number, newest)| {
+            let mut ordinals = Vec::new();
+            let mut at = newest.load(Ordering::Acquire);
+            while at != NONE {
+                ordinals.push(at);
+                at = self.event_list.get(at).next_id.load(Ordering::Relaxed);
+            }
+            ((number as u64).checked_shl(64 - bits).unwrap_or(0), ordinals)
+        })
+    }
+
+    /// How many bits of an id's hash [`events_by_id`](Self::events_by_id) goes by.
+    pub(super) fn id_bits(&self) -> u32 {
+        self.id_buckets.len().ilog2()
+    }
+}
+
+/// A block of ordinals: where it begins, and the binary logarithm of its size.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    begin: u32,
+    level: u32,
+}
+
+impl Block {
+    fn to_word(self) -> u64 {
+        u64::from(self.level) << 32 | u64::from(self.begin)
+    }
+
+    fn from_word(word: u64) -> Block {
+        Block { begin: word as u32, level: (word >> 32) as u32 }
+    }
+
+    /// Where the ordinal of the event of number `at` is, which the block holds.
+    fn slot(self, at: u32) -> u32 {
+        self.begin + 1 + (at - (1 << self.level))
     }
 }
 
@@ -320,56 +443,70 @@ impl std::fmt::Debug for MemoryIndex {
 mod tests {
     use super::*;
 
-    fn filled(streams: u64, events: u32) -> MemoryIndex {
+    fn stream_hash(stream: u32) -> u128 {
+        u128::from(stream) << 100 | 1
+    }
+
+    fn filled(streams: u32, events: u32) -> MemoryIndex {
         let index = MemoryIndex::new(1 << 20);
         for n in 0..events {
-            let stream = u64::from(n) % streams;
-            let version = u64::from(n) / streams + 1;
+            let stream = n % streams;
+            let mut terms = RecordTerms::new(stream_hash(stream), u64::from(n) << 32 | u64::from(n));
+            terms.others.push(7);
+            terms.others.push(7);
             index.insert(NewEntry {
                 offset: n * 8,
-                stream: u128::from(stream) << 64 | 1,
-                version: StreamVersion::new(version),
-                id: u64::from(n) << 32 | u64::from(n),
                 bytes: 8,
+                version: StreamVersion::new(u64::from(n / streams) + 1),
+                terms: &terms,
                 previous: Previous::None,
             });
         }
         index
     }
 
+    fn ordinals(index: &MemoryIndex, here: &TermHere, from: u32, to: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        index.ordinals(here, from, to, &mut found);
+        found
+    }
+
     #[test]
-    fn every_version_of_every_stream_is_found() {
+    fn every_event_of_every_term_is_found() {
         for streams in [1, 3, 500] {
             let index = filled(streams, 10_000);
             for stream in 0..streams {
-                let nodes = index.stream(u128::from(stream) << 64 | 1, 10_000).expect("has events");
-                let wanted: Vec<u32> =
-                    (0..10_000).filter(|n| u64::from(*n) % streams == stream).map(|n| n * 8).collect();
-                assert_eq!(nodes.count as usize, wanted.len());
-                for from in (0..nodes.count).step_by(17) {
-                    let to = (from + 5).min(nodes.count);
-                    let mut found = Vec::new();
-                    index.offsets_of(&nodes, from, to, &mut found);
-                    assert_eq!(found, wanted[from as usize..to as usize]);
+                let here = index.term(stream_hash(stream), 10_000).expect("has events");
+                let wanted: Vec<u32> = (0..10_000).filter(|n| n % streams == stream).collect();
+                assert_eq!(here.count as usize, wanted.len());
+                for from in (0..here.count).step_by(17) {
+                    let to = (from + 5).min(here.count);
+                    assert_eq!(ordinals(&index, &here, from, to), wanted[from as usize..to as usize]);
+                    assert_eq!(index.rank(&here, wanted[from as usize]), from);
+                    assert_eq!(index.rank(&here, wanted[from as usize] + 1), from + 1);
                 }
             }
+            let all = index.term(7, 10_000).expect("has events");
+            assert!(index.stream_facts(&all).is_none(), "it is no stream");
+            assert_eq!(ordinals(&index, &all, 0, all.count), (0..10_000).collect::<Vec<_>>());
         }
     }
 
     #[test]
     fn a_reader_does_not_see_beyond_its_bound() {
         let index = filled(3, 9);
-        let nodes = index.stream(2 << 64 | 1, 5).expect("has an event below the bound");
-        assert_eq!((nodes.count, nodes.first), (1, StreamVersion::new(1)));
-        assert!(index.stream(2 << 64 | 1, 2).is_none());
-        assert_eq!(index.beginnings(2), [0, 8]);
-        assert_eq!(index.beginnings(9), [0, 8, 16]);
+        let here = index.term(stream_hash(2), 5).expect("has an event below the bound");
+        assert_eq!((here.count, ordinals(&index, &here, 0, 1)), (1, vec![2]));
+        assert_eq!(index.stream_facts(&here).expect("is a stream").first, StreamVersion::new(1));
+        assert!(index.term(stream_hash(2), 2).is_none());
+        assert!(index.term(stream_hash(3), 9).is_none());
     }
 
     #[test]
     fn ids_are_found() {
         let index = filled(3, 100);
-        assert_eq!(index.ids(7 << 32 | 7), [56]);
+        assert_eq!(index.ids(7 << 32 | 7), [7]);
         assert!(index.ids(200).is_empty());
+        assert_eq!(index.events_by_id().map(|(_, ordinals)| ordinals.len()).sum::<usize>(), 100);
     }
 }

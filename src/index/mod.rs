@@ -1,15 +1,20 @@
-//! Where events lie: by position, by stream and version, by id. The active segment's index is in memory, a sealed
-//! segment's in a mapped file beside it; all of it can be built again from the log.
+//! Where events lie: by position, by term (a stream and its versions, a category, a type, a tag, …), by id, by time. The
+//! active segment's index is in memory, a sealed segment's in a mapped file beside it; all of it can be built again from
+//! the log.
 
 mod build;
 pub(crate) mod catalog;
 mod file;
 mod memory;
 mod part;
+mod plan;
+mod selection;
 mod term;
 
 pub(crate) use build::add_frame;
 pub(crate) use catalog::{Catalog, Head};
 pub(crate) use memory::{MemoryIndex, NewEntry, Previous};
 pub(crate) use part::{Indexing, Part, Sealed, StreamHere};
-pub(crate) use term::TermHasher;
+pub(crate) use plan::Plan;
+pub(crate) use selection::{Selection, Way};
+pub(crate) use term::{RecordTerms, TermHasher};

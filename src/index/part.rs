@@ -1,26 +1,31 @@
 //! One segment with its index: the unit in which events are found.
 
+mod answers;
+
+pub(crate) use answers::{Postings, StreamHere};
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::build::{add_frame, build_file, check_whole, wanted};
+use super::build::{encode, read_segment, wanted, write_file};
 use super::file::{FileIndex, Unusable};
-use super::memory::{MemoryIndex, Previous, StreamNodes};
+use super::memory::MemoryIndex;
 use super::term::TermHasher;
 use crate::error::Error;
-use crate::log::{Segment, scan};
-use crate::model::{Position, StreamVersion};
-use crate::vfs::Disk;
+use crate::format::index::IndexHeader;
+use crate::log::Segment;
+use crate::model::Position;
+use crate::vfs::{Disk, Map};
 
 /// How the parts of a store build and open their indexes.
 #[derive(Debug)]
 pub(crate) struct Indexing {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) hasher: TermHasher,
-    /// Then a missing index is built in memory, and no file is written.
+    /// Then an index that is missing is built, but not written to a file.
     pub(crate) read_only: bool,
 }
 
@@ -49,30 +54,9 @@ pub(crate) struct Sealed {
 }
 
 enum Index {
+    /// Of the segment that is written to, or was until a moment ago.
     Memory(Arc<MemoryIndex>),
     File(FileIndex),
-}
-
-/// The events of one stream in one part.
-pub(crate) struct StreamHere {
-    pub(crate) first: StreamVersion,
-    pub(crate) count: u32,
-    pub(crate) bytes: u64,
-    pub(crate) previous: Previous,
-    place: Place,
-}
-
-enum Place {
-    Memory(Arc<Index>, StreamNodes),
-    /// The hash, and where the offsets begin in the postings.
-    File(u128, u32),
-}
-
-impl StreamHere {
-    /// The version of the stream's last event here.
-    pub(crate) fn last(&self) -> StreamVersion {
-        self.first.advanced(u64::from(self.count)).previous()
-    }
 }
 
 impl Part {
@@ -183,207 +167,85 @@ impl Part {
         }
     }
 
-    /// Opens the index file, or builds it; in memory, when it may not or cannot be written. `parts` are all parts of the
-    /// store, to find streams in those before this one.
+    /// Opens the index file, or builds it. `parts` are all parts of the store, to find streams in those before this one.
     fn open_or_build(&self, parts: &[Arc<Part>]) -> Result<Arc<Index>, Error> {
         let _guard = self.building();
         if let Some(index) = self.index.load_full() {
             return Ok(index);
         }
-        let index = match self.open_or_build_file(parts) {
-            Ok(Some(file)) => Index::File(file),
-            // A full disk must not keep anyone from reading.
-            Ok(None) | Err(Error::Io { .. }) => Index::Memory(Arc::new(self.build_in_memory()?)),
-            Err(error) => return Err(error),
-        };
-        let index = Arc::new(index);
-        self.index.store(Some(index.clone()));
-        Ok(index)
-    }
-
-    /// Opens the index file, or builds it. None when there is none and a store that is only read may not build it.
-    fn open_or_build_file(&self, parts: &[Arc<Part>]) -> Result<Option<FileIndex>, Error> {
         let Some(sealed) = self.sealed.get() else {
             return Err(Error::invalid("a segment without SEAL has its index in memory"));
         };
-        let events = sealed.next.since(self.first) as u32;
-        let wanted = wanted(&self.segment, self.segment.header.store, self.first, sealed.crc, events);
-        let disk = self.indexing.disk.as_ref();
-        let path = self.idx_path();
         if !self.file_is_unusable.load(Ordering::Relaxed)
-            && let Ok(file) = FileIndex::open(disk, &path, &wanted)
+            && let Ok(file) =
+                FileIndex::open(self.indexing.disk.as_ref(), &self.idx_path(), &self.wanted(sealed))
         {
-            return Ok(Some(file));
+            return Ok(self.use_file(file));
         }
-        if self.indexing.read_only {
-            return Ok(None);
-        }
-        build_file(disk, &path, &self.segment, wanted.clone(), &self.indexing.hasher, |hash| {
-            Ok(newest_before(parts, self.number(), hash)?.map_or(0, |(part, _)| part.number()))
-        })?;
-        let built = FileIndex::open(disk, &path, &wanted);
-        built
-            .map(Some)
-            .map_err(|Unusable| Error::damaged(&path, 0, "what was just written reads back otherwise"))
+        let memory = read_segment(&self.segment, &self.indexing.hasher)?;
+        self.build(&memory, sealed, parts)
     }
 
-    fn build_in_memory(&self) -> Result<MemoryIndex, Error> {
-        let index = MemoryIndex::new(self.segment.header.capacity);
-        let scanned = scan(&self.segment, |frame| {
-            add_frame(&index, frame, &self.indexing.hasher);
-            Ok(())
+    /// Writes the index file out of what is in memory, and uses it. A full disk, or a store that may only be read, must
+    /// not keep anyone from reading: then the bytes stay in memory.
+    fn build(&self, memory: &MemoryIndex, sealed: &Sealed, parts: &[Arc<Part>]) -> Result<Arc<Index>, Error> {
+        let wanted = self.wanted(sealed);
+        let bytes = encode(memory, &self.segment, wanted.clone(), |hash| {
+            Ok(newest_before(parts, self.number(), hash)?.map_or(0, |(part, _)| part.number()))
         })?;
-        check_whole(&self.segment, scanned)?;
-        Ok(index)
+        let (disk, path) = (self.indexing.disk.as_ref(), self.idx_path());
+        let written = if self.indexing.read_only {
+            None
+        } else {
+            match write_file(disk, &path, &bytes) {
+                Ok(()) => FileIndex::open(disk, &path, &wanted).ok(),
+                Err(_) => None,
+            }
+        };
+        let file = match written {
+            Some(file) => file,
+            None => FileIndex::new(Map::from_bytes(bytes.into()), &wanted).map_err(|Unusable| {
+                Error::damaged(path, 0, "an index was built that does not fit its segment")
+            })?,
+        };
+        Ok(self.use_file(file))
+    }
+
+    fn use_file(&self, file: FileIndex) -> Arc<Index> {
+        let index = Arc::new(Index::File(file));
+        self.index.store(Some(index.clone()));
+        index
+    }
+
+    /// What its index file must say.
+    fn wanted(&self, sealed: &Sealed) -> IndexHeader {
+        let events = sealed.next.since(self.first) as u32;
+        wanted(&self.segment, self.first, sealed.crc, events)
     }
 
     /// Puts the index of a sealed segment on disk, and gives up the one in memory.
     pub(crate) fn move_index_to_disk(&self, parts: &[Arc<Part>]) -> Result<(), Error> {
-        let in_memory = matches!(self.index.load().as_deref(), Some(Index::Memory(_)) | None);
-        if !in_memory || self.indexing.read_only {
-            return Ok(());
+        let (Some(sealed), false) = (self.sealed.get(), self.indexing.read_only) else { return Ok(()) };
+        match self.index.load_full().as_deref() {
+            Some(Index::File(_)) => Ok(()),
+            None => self.open_or_build(parts).map(drop),
+            // Readers go on with the index in memory until the file is there.
+            Some(Index::Memory(memory)) => {
+                let _guard = self.building();
+                self.build(memory, sealed, parts).map(drop)
+            }
         }
-        // Readers go on with the index in memory until the file is there.
-        let Some(sealed) = self.sealed.get() else { return Ok(()) };
-        let part = Part::sealed(self.segment.clone(), self.first, *sealed, self.indexing.clone());
-        let _guard = self.building();
-        if let Some(file) = part.open_or_build_file(parts)? {
-            self.index.store(Some(Arc::new(Index::File(file))));
-        }
-        Ok(())
     }
 
     /// Checks every byte of its index file; true when there is none to check.
     pub(crate) fn index_is_whole(&self) -> bool {
         let Some(sealed) = self.sealed.get() else { return true };
         let path = self.idx_path();
-        if !self.indexing.disk.exists(&path).unwrap_or(false) {
+        let disk = self.indexing.disk.as_ref();
+        if !disk.exists(&path).unwrap_or(false) || FileIndex::is_of_an_earlier_version(disk, &path) {
             return true;
         }
-        let events = sealed.next.since(self.first) as u32;
-        let wanted = wanted(&self.segment, self.segment.header.store, self.first, sealed.crc, events);
-        FileIndex::open(self.indexing.disk.as_ref(), &path, &wanted)
-            .and_then(|index| index.check_all())
-            .is_ok()
-    }
-
-    /// Appends to `out` the offsets of its events number `from` to `to`, counted from 0, `to` exclusive.
-    pub(crate) fn offsets(
-        &self,
-        parts: &[Arc<Part>],
-        from: u32,
-        to: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        let found = self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok((from..to).map(|ordinal| memory.offset(ordinal)).collect()),
-            Index::File(file) => {
-                let mut found = Vec::new();
-                file.offsets(from, to, &mut found).map(|()| found)
-            }
-        })?;
-        out.extend(found);
-        Ok(())
-    }
-
-    /// The offset of one event.
-    pub(crate) fn offset(&self, parts: &[Arc<Part>], ordinal: u32) -> Result<u32, Error> {
-        self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok(memory.offset(ordinal)),
-            Index::File(file) => file.offset(ordinal),
-        })
-    }
-
-    /// What it holds of a stream among the events that readers may see.
-    pub(crate) fn stream(
-        &self,
-        parts: &[Arc<Part>],
-        hash: u128,
-        visible: Position,
-    ) -> Result<Option<StreamHere>, Error> {
-        let events = self.events(visible);
-        self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok(memory.stream(hash, events).map(|nodes| StreamHere {
-                first: nodes.first,
-                count: nodes.count,
-                bytes: nodes.bytes,
-                previous: nodes.previous,
-                place: Place::Memory(index.clone(), nodes),
-            })),
-            Index::File(file) => Ok(file.stream(hash)?.map(|row| StreamHere {
-                first: row.first,
-                count: row.count,
-                bytes: row.bytes,
-                previous: Previous::from_number(row.previous),
-                place: Place::File(hash, row.postings),
-            })),
-        })
-    }
-
-    /// Appends to `out` the offsets of a stream's events number `from` to `to` here, counted from 0, `to` exclusive.
-    pub(crate) fn stream_offsets(
-        &self,
-        parts: &[Arc<Part>],
-        here: &StreamHere,
-        from: u32,
-        to: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        if from >= to {
-            return Ok(());
-        }
-        let (hash, postings) = match &here.place {
-            Place::Memory(index, nodes) => {
-                if let Index::Memory(memory) = index.as_ref() {
-                    memory.offsets_of(nodes, from, to, out);
-                }
-                return Ok(());
-            }
-            Place::File(hash, postings) => (*hash, *postings),
-        };
-        let found = self.ask(parts, |index| match index.as_ref() {
-            Index::File(file) => {
-                let mut found = Vec::new();
-                file.postings(postings.saturating_add(from), postings.saturating_add(to), &mut found)
-                    .map(|()| found)
-            }
-            // A store that is only read has found its file unusable meanwhile, and built in memory.
-            Index::Memory(memory) => {
-                let mut found = Vec::new();
-                let nodes = memory.stream(hash, u32::MAX).ok_or(Unusable)?;
-                memory.offsets_of(&nodes, from, to, &mut found);
-                Ok(found)
-            }
-        })?;
-        out.extend(found);
-        Ok(())
-    }
-
-    /// The offsets of events whose ids may have this hash.
-    pub(crate) fn ids(&self, parts: &[Arc<Part>], hash: u64) -> Result<Vec<u32>, Error> {
-        self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok(memory.ids(hash)),
-            Index::File(file) => file.ids(hash),
-        })
-    }
-
-    /// The offsets of the first events of streams that begin here, in order.
-    pub(crate) fn beginnings(&self, parts: &[Arc<Part>], visible: Position) -> Result<Vec<u32>, Error> {
-        let events = self.events(visible);
-        self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok(memory.beginnings(events)),
-            Index::File(file) => {
-                let mut offsets = Vec::new();
-                for number in 0..file.streams() {
-                    let row = file.row(number)?;
-                    if row.first == StreamVersion::new(1) {
-                        file.postings(row.postings, row.postings.saturating_add(1), &mut offsets)?;
-                    }
-                }
-                offsets.sort_unstable();
-                Ok(offsets)
-            }
-        })
+        FileIndex::open(disk, &path, &self.wanted(sealed)).and_then(|index| index.check_all()).is_ok()
     }
 }
 

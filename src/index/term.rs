@@ -7,16 +7,51 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::format::event;
+use crate::model::{Label, unpack};
+
 /// Hashes the terms of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct TermHasher(SipHasher24);
 
-/// What a term is; part of what is hashed, so that a stream and an id of one name differ.
-#[derive(Clone, Copy)]
+/// What a term is; part of what is hashed, so that a stream and a type of one name differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Kind {
+pub(crate) enum Term {
     Stream = 1,
     Id = 2,
+    Category = 3,
+    Type = 4,
+    Tag = 5,
+    CorrelationId = 6,
+    TenantId = 7,
+}
+
+impl Term {
+    /// The term that a label is; none when events are not found by it.
+    fn of_label(label: Label) -> Option<Term> {
+        match label {
+            Label::Tag => Some(Term::Tag),
+            Label::CorrelationId => Some(Term::CorrelationId),
+            Label::TenantId => Some(Term::TenantId),
+            Label::CausationId | Label::RoutingKey => None,
+        }
+    }
+}
+
+/// The hashes under which one event is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordTerms {
+    pub(crate) stream: u128,
+    pub(crate) id: u64,
+    /// Its category, its type, and what its labels say.
+    pub(crate) others: Vec<u128>,
+}
+
+impl RecordTerms {
+    pub(crate) fn new(stream: u128, id: u64) -> RecordTerms {
+        RecordTerms { stream, id, others: Vec::with_capacity(4) }
+    }
 }
 
 impl TermHasher {
@@ -26,20 +61,38 @@ impl TermHasher {
 
     /// The hash of a stream's name.
     pub(crate) fn stream(&self, name: &[u8]) -> u128 {
-        self.hash(Kind::Stream, name)
+        self.hash(Term::Stream, name)
     }
 
     /// The hash of an event's id. A match is confirmed by the event itself.
     pub(crate) fn id(&self, id: &[u8]) -> u64 {
-        (self.hash(Kind::Id, id) >> 64) as u64
+        (self.hash(Term::Id, id) >> 64) as u64
     }
 
-    fn hash(&self, kind: Kind, bytes: &[u8]) -> u128 {
+    /// The hashes of a record; none when the record is too short for what it says.
+    pub(crate) fn record(&self, record: &[u8]) -> Option<RecordTerms> {
+        let parts = event::found_by(record)?;
+        let mut terms = RecordTerms::new(self.stream(parts.stream), self.id(parts.id));
+        terms.others.push(self.hash(Term::Category, category_of(parts.stream)));
+        terms.others.push(self.hash(Term::Type, parts.event_type));
+        for (label, text) in unpack(parts.labels) {
+            terms.others.extend(Term::of_label(label).map(|term| self.hash(term, text.as_bytes())));
+        }
+        Some(terms)
+    }
+
+    /// The hash of a term.
+    pub(crate) fn hash(&self, kind: Term, bytes: &[u8]) -> u128 {
         let mut hasher = self.0;
         hasher.write(bytes);
         hasher.write_u8(kind as u8);
         hasher.finish128().as_u128()
     }
+}
+
+/// The part of a stream's name before its first `-`, or the whole name.
+fn category_of(stream: &[u8]) -> &[u8] {
+    stream.split(|byte| *byte == b'-').next().unwrap_or(stream)
 }
 
 #[cfg(test)]

@@ -30,4 +30,5 @@ pub use timestamp::{Timestamp, TimestampError};
 pub(crate) use append::EventOfStream;
 pub(crate) use event::Spans;
 #[cfg(feature = "testkit")]
-pub(crate) use label::{Labels, unpack};
+pub(crate) use label::Labels;
+pub(crate) use label::unpack;

@@ -1,9 +1,11 @@
-//! The cursor: yields the places of events in order, a handful at a time; all events or one stream's, either way round.
+//! The cursor: yields the places of events in order, a handful at a time; all events, one stream's, or those that a plan
+//! selects, either way round.
 
 use std::sync::Arc;
 
 use super::reader::{PartList, Reader};
 use super::request::Direction;
+use super::selected::Selected;
 use crate::error::Error;
 use crate::index::{Part, StreamHere, catalog};
 use crate::model::{Position, StreamVersion};
@@ -21,6 +23,7 @@ pub(super) enum Cursor {
         next: Position,
         last: Position,
     },
+    Selected(Selected),
     /// Parts newest first; `next` lies in the last of them or in one before it.
     Stream {
         parts: Vec<(Arc<Part>, StreamHere)>,
@@ -103,6 +106,7 @@ impl Cursor {
                 *next = part.first.advanced(from).previous();
                 Ok(Some(part))
             }
+            Cursor::Selected(selected) => selected.refill(all, HANDFUL, out),
             Cursor::Stream { parts, next, last } => stream_forward(all, parts, next, *last, out),
             Cursor::StreamBackward { hash, at, next, last } => {
                 stream_backward(all, *hash, at, next, *last, out)
@@ -129,8 +133,8 @@ fn stream_forward(
     let Some((part, here)) = parts.last().filter(|_| *next <= last) else { return Ok(None) };
     let from = next.since(here.first);
     let wanted = last.since(here.first).saturating_add(1);
-    let to = (from + HANDFUL).min(u64::from(here.count)).min(wanted);
-    part.stream_offsets(all, here, from as u32, to as u32, out)?;
+    let to = (from + HANDFUL).min(u64::from(here.count())).min(wanted);
+    offsets_of(all, part, here, from as u32, to as u32, out)?;
     *next = here.first.advanced(to);
     Ok(Some(part.clone()))
 }
@@ -152,8 +156,25 @@ fn stream_backward(
     let Some((part, here)) = at else { return Ok(None) };
     let to = next.since(here.first) + 1;
     let from = to.saturating_sub(HANDFUL).max(last.since(here.first));
-    part.stream_offsets(all, here, from as u32, to as u32, out)?;
+    offsets_of(all, part, here, from as u32, to as u32, out)?;
     out.reverse();
     *next = here.first.advanced(from).previous();
     Ok(Some(part.clone()))
+}
+
+/// Appends to `out` the offsets of a stream's events number `from` to `to` in a part, counted from 0, `to` exclusive.
+pub(super) fn offsets_of(
+    all: &PartList,
+    part: &Part,
+    here: &StreamHere,
+    from: u32,
+    to: u32,
+    out: &mut Vec<u32>,
+) -> Result<(), Error> {
+    let mut ordinals = Vec::with_capacity(to.saturating_sub(from) as usize);
+    part.ordinals(all, &here.postings, from, to, &mut ordinals)?;
+    ordinals.into_iter().try_for_each(|ordinal| {
+        out.push(part.offset(all, ordinal)?);
+        Ok(())
+    })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cursor::{Cursor, StreamBounds};
 use super::reader::{LastFrame, PartList, Reader};
 use super::request::{Direction, Read};
+use super::selected::Selected;
 use crate::error::Error;
 use crate::index::Part;
 use crate::model::{Position, Query, RecordedEvent, StreamVersion};
@@ -32,6 +33,9 @@ struct Filter {
     direction: Direction,
     after: Position,
     before: Position,
+    /// The bounds of versions, where a stream is read.
+    from: StreamVersion,
+    to: StreamVersion,
     system: bool,
     query: Query,
 }
@@ -54,8 +58,11 @@ impl Filter {
         if end {
             return Fate::End;
         }
-        let wanted =
-            !too_early && !too_late && (self.system || !event.is_system()) && self.query.matches(event);
+        let wanted = !too_early
+            && !too_late
+            && (self.from..=self.to).contains(&event.stream_version())
+            && (self.system || !event.is_system())
+            && self.query.matches(event);
         if wanted { Fate::Wanted } else { Fate::Passed }
     }
 }
@@ -77,20 +84,29 @@ impl Events {
         if let (Some(lost), Direction::Backward) = (&lost, read.direction) {
             return Err(lost.clone());
         }
-        let cursor = match &read.stream {
-            None => Cursor::all(read.direction, after.next(), before.previous()),
-            Some(name) => {
-                let bounds = StreamBounds {
-                    from: read.from.unwrap_or(StreamVersion::START),
-                    to: read.to.unwrap_or(StreamVersion::new(u64::MAX)),
-                    after,
-                };
+        let (from, to) = (read.from.unwrap_or_default(), read.to.unwrap_or(StreamVersion::new(u64::MAX)));
+        // A stream without a query is reached by versions, which is more than a plan could do.
+        let plan =
+            if read.query.matches_all() { None } else { reader.plan(&read.query, read.stream.as_ref()) };
+        let cursor = match (&read.stream, plan) {
+            (stream, Some(plan)) => {
+                if let Some(name) = stream {
+                    let hash = reader.stream_hash(name.as_str());
+                    let (first, last) = reader.positions_of(&parts, visible, hash, from, to)?;
+                    (after, before) = (after.max(first.previous()), before.min(last.next()));
+                }
+                let (first, last) = (after.next(), before.previous());
+                Cursor::Selected(Selected::new(plan, read.direction, visible, first, last))
+            }
+            (None, None) => Cursor::all(read.direction, after.next(), before.previous()),
+            (Some(name), None) => {
                 let hash = reader.stream_hash(name.as_str());
+                let bounds = StreamBounds { from, to, after };
                 Cursor::stream(reader, &parts, visible, hash, read.direction, &bounds)?
             }
         };
-        let filter =
-            Filter { direction: read.direction, after, before, system: read.system, query: read.query };
+        let (direction, system, query) = (read.direction, read.system, read.query);
+        let filter = Filter { direction, after, before, from, to, system, query };
         Ok(Events {
             reader: reader.clone(),
             parts,

@@ -4,6 +4,7 @@ mod cursor;
 mod events;
 mod reader;
 mod request;
+mod selected;
 mod stream_info;
 
 pub use events::Events;

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use super::cursor::offsets_of;
 use crate::commit::Visible;
 use crate::error::Error;
 use crate::format::event;
-use crate::index::{Catalog, Part, StreamHere, TermHasher, catalog};
-use crate::model::{EventId, Position, RecordedEvent, StreamVersion, Timestamp};
+use crate::index::{Catalog, Part, Plan, StreamHere, TermHasher, catalog};
+use crate::model::{EventId, Position, Query, RecordedEvent, StreamName, StreamVersion, Timestamp};
 
 /// Reads the events of one store. A clone is cheap.
 #[derive(Debug, Clone)]
@@ -63,6 +64,11 @@ impl Reader {
         (visible, self.0.catalog.parts())
     }
 
+    /// The plan for the events of a query; see [`Plan::of`].
+    pub(super) fn plan(&self, query: &Query, stream: Option<&StreamName>) -> Option<Plan> {
+        Plan::of(query, stream, &self.0.hasher)
+    }
+
     pub(crate) fn stream_hash(&self, name: &str) -> u128 {
         self.0.hasher.stream(name.as_bytes())
     }
@@ -103,20 +109,49 @@ impl Reader {
         version: StreamVersion,
     ) -> Result<Option<RecordedEvent>, Error> {
         let (visible, parts) = self.snapshot();
-        let Some((mut part, mut here)) = catalog::newest(&parts, hash, visible)? else { return Ok(None) };
+        self.event_of_stream_in(&parts, visible, hash, version)
+    }
+
+    fn event_of_stream_in(
+        &self,
+        parts: &PartList,
+        visible: Position,
+        hash: u128,
+        version: StreamVersion,
+    ) -> Result<Option<RecordedEvent>, Error> {
+        let Some((mut part, mut here)) = catalog::newest(parts, hash, visible)? else { return Ok(None) };
         if version > here.last() || version == StreamVersion::START {
             return Ok(None);
         }
         while version < here.first {
-            match catalog::before(&parts, &part, &here, hash)? {
+            match catalog::before(parts, &part, &here, hash)? {
                 Some(older) => (part, here) = older,
                 None => return Ok(None),
             }
         }
         let local = version.since(here.first) as u32;
         let mut offsets = Vec::with_capacity(1);
-        part.stream_offsets(&parts, &here, local, local + 1, &mut offsets)?;
+        offsets_of(parts, &part, &here, local, local + 1, &mut offsets)?;
         self.decode(&part, offsets[0], &mut LastFrame::default()).map(Some)
+    }
+
+    /// The positions of a stream's versions `from` and `to`, as far as it has them; bounds that hold all of its events
+    /// between them.
+    pub(super) fn positions_of(
+        &self,
+        parts: &PartList,
+        visible: Position,
+        hash: u128,
+        from: StreamVersion,
+        to: StreamVersion,
+    ) -> Result<(Position, Position), Error> {
+        let position = |version| {
+            let event = self.event_of_stream_in(parts, visible, hash, version)?;
+            Ok::<_, Error>(event.map(|event| event.position()))
+        };
+        let first = if from <= StreamVersion::new(1) { None } else { position(from)? };
+        let last = if to == StreamVersion::new(u64::MAX) { None } else { position(to)? };
+        Ok((first.unwrap_or(Position::new(1)), last.unwrap_or(visible)))
     }
 
     /// The visible event of a stream that has this id; the newest if there are several.
@@ -124,7 +159,8 @@ impl Reader {
         let (visible, parts) = self.snapshot();
         let hash = self.0.hasher.id(id.as_bytes());
         for part in parts.iter().rev() {
-            for offset in part.ids(&parts, hash)? {
+            for ordinal in part.ids(&parts, hash)? {
+                let offset = part.offset(&parts, ordinal)?;
                 let event = self.decode(part, offset, &mut LastFrame::default())?;
                 if event.position() <= visible && event.stream() == stream && event.id() == *id {
                     return Ok(Some(event));
@@ -135,23 +171,34 @@ impl Reader {
     }
 
     /// The first position up to `visible` whose event was committed at `time` or later; the one after `visible` if
-    /// there is none. Commit times never decrease, so that halving finds it.
+    /// there is none. Commit times never decrease, so that halving finds it: first the part, then the place in it.
     pub(crate) fn position_at(
         &self,
         parts: &PartList,
         visible: Position,
         time: Timestamp,
     ) -> Result<Position, Error> {
-        let (mut low, mut high) = (1, visible.get() + 1);
+        let (mut low, mut high) = (0, parts.partition_point(|part| part.first <= visible));
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.event_at(parts, Position::new(middle))?.recorded_at() < time {
+            if self.event_at(parts, parts[middle].first)?.recorded_at() < time {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        Ok(Position::new(low))
+        // Every part from `low` on begins at that time or later, so the position lies in the one before, or behind it.
+        let Some(part) = low.checked_sub(1).map(|before| &parts[before]) else { return Ok(Position::new(1)) };
+        let (mut low, mut high) = part.around(parts, time, visible)?;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.event_at(parts, part.first.advanced(middle.into()))?.recorded_at() < time {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(part.first.advanced(low.into()))
     }
 
     /// Every part that holds a stream, newest first, down to the one that `enough` says is the last needed.

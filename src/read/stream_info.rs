@@ -1,5 +1,6 @@
 //! What is known of a stream without reading it, and the list of all streams.
 
+use super::cursor::offsets_of;
 use super::reader::{LastFrame, PartList, Reader};
 use crate::error::Error;
 use crate::model::{Position, StreamName, StreamVersion, Timestamp};
@@ -36,8 +37,8 @@ impl Reader {
             return Ok(None);
         };
         let mut offsets = Vec::with_capacity(2);
-        oldest.stream_offsets(&parts, first_here, 0, 1, &mut offsets)?;
-        newest.stream_offsets(&parts, last_here, last_here.count - 1, last_here.count, &mut offsets)?;
+        offsets_of(&parts, oldest, first_here, 0, 1, &mut offsets)?;
+        offsets_of(&parts, newest, last_here, last_here.count() - 1, last_here.count(), &mut offsets)?;
         let first = self.decode(oldest, offsets[0], &mut LastFrame::default())?;
         let last = self.decode(newest, offsets[1], &mut LastFrame::default())?;
         Ok(Some(StreamInfo {
@@ -67,7 +68,7 @@ impl Reader {
         let (visible, parts) = self.snapshot();
         let mut sizes = Sizes::default();
         for part in parts.iter() {
-            sizes.streams += part.beginnings(&parts, visible)?.len() as u64;
+            sizes.streams += part.begun(&parts, visible)?;
             sizes.index_bytes += part.index_bytes();
             sizes.log_bytes += match (part.seal_place(), part.events(visible)) {
                 (Some(sealed), _) => sealed.at,
@@ -115,7 +116,7 @@ impl Streams {
 
     fn step(&mut self) -> Result<Option<StreamInfo>, Error> {
         loop {
-            let Some(offset) = self.beginnings.pop() else {
+            let Some(ordinal) = self.beginnings.pop() else {
                 let Some(part) = self.parts.get(self.next_part) else { return Ok(None) };
                 self.beginnings = part.beginnings(&self.parts, self.visible)?;
                 self.beginnings.reverse();
@@ -123,6 +124,7 @@ impl Streams {
                 continue;
             };
             let part = &self.parts[self.next_part - 1];
+            let offset = part.offset(&self.parts, ordinal)?;
             let event = self.reader.decode(part, offset, &mut LastFrame::default())?;
             if event.position() <= self.after || event.is_system() {
                 continue;

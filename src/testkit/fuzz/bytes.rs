@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::format::control::{self, Open, Seal};
 use crate::format::frame::{self, FrameHeader, FrameKind};
-use crate::format::index::{self, IndexHeader, StreamRow};
+use crate::format::index::{self, IndexHeader, postings, row::StreamRow, row::TermRow};
 use crate::format::segment::{self, SegmentHeader};
 use crate::format::state::State;
 use crate::format::{SegmentNumber, StoreId, event as record};
@@ -66,7 +66,7 @@ pub fn index_header(bytes: &[u8]) {
         if let Ok(decoded) = IndexHeader::decode(&header) {
             let layout = decoded.layout();
             assert!(layout.is_sorted(), "{layout:?}");
-            assert_eq!(decoded.file_len(), layout[6] + decoded.blocks() as u64 * 4);
+            assert_eq!(decoded.file_len(), layout[index::SECTIONS] + decoded.blocks() as u64 * 4);
             assert_eq!(IndexHeader::decode(&decoded.encode()), Ok(decoded));
         }
     }
@@ -81,25 +81,56 @@ pub(super) fn index_header_seeds() -> Vec<Vec<u8>> {
         seal_crc: 4,
         first: Position::new(5),
         events: 3000,
+        terms: 120,
         streams: 100,
-        stream_bits: index::directory_bits(100),
+        begun: 90,
+        term_bits: index::directory_bits(120),
         id_bits: index::directory_bits(3000),
+        filter_blocks: 6,
+        rows_len: 2600,
+        postings_len: 9000,
         blocks_crc: 6,
     };
     vec![header.encode().to_vec()]
 }
 
-/// Bytes as an entry of each table of an index.
+/// Bytes as an entry of each table of an index, and as postings. The first byte says how many events there are, and how
+/// many bytes of a hash are known.
 pub fn index_entry(bytes: &[u8]) {
-    let row: [u8; index::STREAM_LEN] = array(bytes);
-    assert_eq!(StreamRow::decode(&row).encode(), row);
+    let [first, rest @ ..] = bytes else { return };
+    let known = usize::from(first % 8);
+    let mut left = rest;
+    if let Some(row) = TermRow::decode(&mut left, known, u128::MAX) {
+        let mut out = Vec::new();
+        row.encode(known, &mut out);
+        // A number may be written longer than it needs to be, and is then written shorter again.
+        assert!(out.len() <= rest.len() - left.len());
+        assert_eq!(TermRow::decode(&mut &out[..], known, u128::MAX), Some(row));
+    }
+    let mut ordinals = Vec::new();
+    let count = u32::from(first / 8) + 1;
+    if postings::decode_run(rest, None, count, &mut ordinals).is_some() {
+        assert_eq!(ordinals.len(), count as usize);
+        assert!(ordinals.is_sorted_by(|one, next| one < next));
+        let mut out = Vec::new();
+        postings::encode(&ordinals, &mut out);
+        let mut again = Vec::new();
+        postings::decode_run(&out, None, count, &mut again).expect("what was encoded can be decoded");
+        assert_eq!(ordinals, again);
+    }
     let id: [u8; index::ID_LEN] = array(bytes);
-    let (hash, offset) = index::decode_id(&id);
-    assert_eq!(index::encode_id(hash, offset), id);
+    let (hash, ordinal) = index::decode_id(&id);
+    assert_eq!(index::encode_id(hash, ordinal), id);
 }
 
 pub(super) fn index_entry_seeds() -> Vec<Vec<u8>> {
-    vec![(0..index::STREAM_LEN as u8).collect()]
+    let stream = StreamRow { first: StreamVersion::new(300), bytes: 4096, back: 2 };
+    let row = TermRow { hash: u128::MAX / 3, count: 200, postings: 70_000, stream: Some(stream) };
+    let mut term = vec![1];
+    row.encode(1, &mut term);
+    let mut run = vec![8 * 19];
+    postings::encode(&(0..20).map(|n| n * n).collect::<Vec<_>>()[..], &mut run);
+    vec![term, run]
 }
 
 /// Bytes as a frame, as they are and with every checksum mended.
@@ -254,8 +285,8 @@ pub fn event(bytes: &[u8]) {
 
 /// Reads all of a record, and writes it again if it is one that a writer could have written.
 fn read_record(bytes: &[u8]) {
-    if let Some((stream, id)) = record::stream_and_id(bytes) {
-        assert!(stream.len() + id.len() <= bytes.len());
+    if let Some(parts) = record::found_by(bytes) {
+        assert!(parts.stream.len() + parts.id.len() + parts.labels.len() <= bytes.len());
     }
     let Ok(read) = record::decode(Bytes::copy_from_slice(bytes), Timestamp::default()) else { return };
     assert_eq!((read.position(), read.stream_version()), (record::position(bytes), record::version(bytes)));
