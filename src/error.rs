@@ -158,6 +158,24 @@ pub enum AppendError {
         /// The version that the stream stands at.
         actual: StreamVersion,
     },
+    /// An event matches a query that none was to match. Nothing was written: read what the query finds, decide again,
+    /// retry with the position up to which you have read.
+    #[error(
+        "the event at position {position}, {event_type} in stream {stream}, matches the condition: none was to match it \
+         after position {after}"
+    )]
+    Matched {
+        /// The first event that matches.
+        position: Position,
+        /// Its stream.
+        stream: String,
+        /// Its type.
+        event_type: String,
+        /// The position after which none was to match.
+        after: Position,
+        /// Which of the append's queries, counted from 0.
+        condition: usize,
+    },
     /// Something is larger than the store's limits allow. Nothing was written: send less.
     #[error("{what} has {size} {unit}; at most {max} are allowed")]
     TooLarge {

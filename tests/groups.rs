@@ -13,7 +13,7 @@ use crate::support::*;
 
 /// A clock at which the commit thread stops while the gate is shut.
 #[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<GateState>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<GateState>, Condvar)>);
 
 #[derive(Default)]
 struct GateState {
@@ -52,7 +52,7 @@ impl Gate {
 }
 
 /// Submits appends so that they form one group, behind one that goes first; tells their tickets before they are done.
-fn one_group(store: &EventStore, gate: &Gate, appends: Vec<Append>) -> Vec<Ticket> {
+pub(crate) fn one_group(store: &EventStore, gate: &Gate, appends: Vec<Append>) -> Vec<Ticket> {
     gate.set(true);
     let first = store.submit(Append::to(stream("first"), ExpectedVersion::Any, [event(0)])).expect("queued");
     gate.wait_until_somebody_waits();
@@ -62,7 +62,7 @@ fn one_group(store: &EventStore, gate: &Gate, appends: Vec<Append>) -> Vec<Ticke
     tickets
 }
 
-fn gated(disk: &SimDisk) -> (EventStore, Gate) {
+pub(crate) fn gated(disk: &SimDisk) -> (EventStore, Gate) {
     let gate = Gate::default();
     let options: Options = on(disk).clock(Arc::new(gate.clone()));
     (open(options), gate)

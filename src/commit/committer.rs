@@ -207,6 +207,7 @@ impl Shared {
         }
         let mut prepared = Prepared::new(append, &self.limits, &self.indexing.hasher, self.clock.now())?;
         self.warm(&mut prepared)?;
+        self.check_conditions(&mut prepared)?;
         let slot = Arc::new(Slot::default());
         let bytes = prepared.bytes();
         let pending = Pending { prepared, slot: slot.clone() };
@@ -233,10 +234,30 @@ impl Shared {
     fn warm(&self, prepared: &mut Prepared) -> Result<(), Error> {
         let parts = self.catalog.parts();
         let Some((active, sealed)) = parts.split_last() else { return Ok(()) };
-        for stream in &mut prepared.streams {
+        for stream in prepared.streams.iter_mut().chain(&mut prepared.expected) {
             let here = active.stream(&parts, stream.hash, crate::model::Position::new(u64::MAX - 1))?;
             let head = if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };
             stream.warmed = Warmed { head, through: active.number() - 1 };
+        }
+        Ok(())
+    }
+
+    /// Looks for events that break the append's conditions, up to what is visible now, on the caller's thread.
+    fn check_conditions(&self, prepared: &mut Prepared) -> Result<(), AppendError> {
+        let visible = self.visible.get();
+        let parts = self.catalog.parts();
+        for (number, condition) in prepared.conditions.iter_mut().enumerate() {
+            if condition.after() > visible {
+                let what = format!(
+                    "a condition begins after position {}, but the last event is at position {visible}; give the \
+                     position up to which you have read",
+                    condition.after()
+                );
+                return Err(AppendError::Invalid { what });
+            }
+            if let Some(refusal) = condition.check(number, &parts, visible)? {
+                return Err(refusal);
+            }
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::admission::admit;
 use super::committer::{End, Pending, Shared};
-use crate::error::Error;
+use super::prepared::Stream;
+use crate::error::{AppendError, Error};
 use crate::index::{Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
 use crate::model::{AppendedEvent, Durability, Position, Receipt, StreamReceipt, StreamVersion, Timestamp};
 
@@ -19,7 +20,7 @@ pub(super) struct Group<'a> {
     heads: HashMap<u128, Head>,
     admitted: Vec<Admitted>,
     /// Refused appends with the reason, which is told only when the state it rests on is durable.
-    refused: Vec<(Pending, crate::error::AppendError)>,
+    refused: Vec<(Pending, AppendError)>,
 }
 
 /// An append that has its place in the log.
@@ -54,21 +55,17 @@ impl<'a> Group<'a> {
 
     /// Admits one append and gives it its place, or notes why not.
     fn take(&mut self, mut pending: Pending) -> Result<(), Error> {
-        let heads = match self.heads_of(&pending) {
-            Ok(heads) => heads,
+        let heads = match self.admitted_heads(&mut pending) {
+            Ok(Ok(heads)) => heads,
+            Ok(Err(refusal)) => {
+                self.refused.push((pending, refusal));
+                return Ok(());
+            }
             Err(error) => {
                 pending.slot.complete(Err(error.into()));
                 return Ok(());
             }
         };
-        let version = |head: &Option<Head>| head.map_or(StreamVersion::START, |head| head.version);
-        let streams = &pending.prepared.streams;
-        let stands =
-            streams.iter().zip(&heads).map(|(stream, head)| (&stream.name, stream.expected, version(head)));
-        if let Err(refusal) = admit(stands) {
-            self.refused.push((pending, refusal));
-            return Ok(());
-        }
         let len = pending.prepared.frame.len();
         if self.end.writer.needs_roll(len) {
             self.flush()?;
@@ -94,9 +91,33 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Where each stream of an append stands, the appends admitted before it included.
-    fn heads_of(&self, pending: &Pending) -> Result<Vec<Option<Head>>, Error> {
-        let head_of = |stream: &super::prepared::Stream| {
+    /// Where the streams that an append writes to stand, or why it is refused.
+    #[expect(clippy::result_large_err, reason = "a refusal is what the caller is told, and is rare")]
+    fn admitted_heads(&self, pending: &mut Pending) -> Result<Result<Vec<Option<Head>>, AppendError>, Error> {
+        let prepared = &mut pending.prepared;
+        let (heads, others) = (self.heads_of(&prepared.streams)?, self.heads_of(&prepared.expected)?);
+        let stands = prepared.streams.iter().zip(&heads).chain(prepared.expected.iter().zip(&others));
+        let stands = stands.map(|(stream, head)| (&stream.name, stream.expected, version(head)));
+        if let Err(refusal) = admit(stands) {
+            return Ok(Err(refusal));
+        }
+        let visible = self.shared.visible.get();
+        for (number, condition) in prepared.conditions.iter_mut().enumerate() {
+            let refusal = condition.check(number, &self.parts, visible)?;
+            let mut before = self.admitted.iter();
+            let refusal = refusal.or_else(|| {
+                before.find_map(|earlier| condition.check_admitted(number, &earlier.pending.prepared))
+            });
+            if let Some(refusal) = refusal {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(heads))
+    }
+
+    /// Where each stream stands, the appends admitted before included.
+    fn heads_of(&self, streams: &[Stream]) -> Result<Vec<Option<Head>>, Error> {
+        let head_of = |stream: &Stream| {
             if let Some(head) = self.heads.get(&stream.hash) {
                 return Ok(Some(*head));
             }
@@ -109,7 +130,7 @@ impl<'a> Group<'a> {
             }
             Ok(stream.warmed.head)
         };
-        pending.prepared.streams.iter().map(head_of).collect()
+        streams.iter().map(head_of).collect()
     }
 
     /// Makes what is staged durable, then visible, then acknowledges it.
@@ -157,6 +178,10 @@ impl<'a> Group<'a> {
         shared.move_index_to_disk(sealed);
         Ok(())
     }
+}
+
+fn version(head: &Option<Head>) -> StreamVersion {
+    head.map_or(StreamVersion::START, |head| head.version)
 }
 
 /// Completes the records with their positions and versions; tells the checksum of the frame's body.

@@ -4,6 +4,7 @@
 mod admission;
 mod background;
 mod committer;
+mod condition;
 mod group;
 mod prepared;
 mod ticket;

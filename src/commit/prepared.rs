@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::condition::Condition;
 use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
@@ -16,6 +17,9 @@ pub(crate) struct Prepared {
     pub(super) frame: Vec<u8>,
     pub(super) records: Vec<Record>,
     pub(super) streams: Vec<Stream>,
+    /// The streams that it only has an expectation of.
+    pub(super) expected: Vec<Stream>,
+    pub(super) conditions: Vec<Condition>,
 }
 
 /// One record in the frame, still without position and version.
@@ -55,17 +59,19 @@ impl Prepared {
         now: Timestamp,
     ) -> Result<Prepared, AppendError> {
         check(&append, limits)?;
-        let streams = append.streams.into_iter().map(|(name, expected)| Stream {
+        let stream = |(name, expected): (StreamName, ExpectedVersion)| Stream {
             hash: hasher.stream(name.as_str().as_bytes()),
             name,
             expected,
             events: 0,
             warmed: Warmed { head: None, through: 0 },
-        });
+        };
         let mut prepared = Prepared {
             frame: vec![0; HEADER_LEN],
             records: Vec::with_capacity(append.events.len()),
-            streams: streams.collect(),
+            streams: append.streams.into_iter().map(stream).collect(),
+            expected: append.expected.into_iter().map(stream).collect(),
+            conditions: append.refused_by.into_iter().map(|by| Condition::new(by, hasher)).collect(),
         };
         for of_stream in append.events {
             prepared.add(of_stream.stream, &of_stream.event, limits, hasher, now)?;
@@ -118,6 +124,8 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
         return invalid("an append needs at least one event".to_owned());
     }
     too_large("an append", append.events.len() as u64, "events", limits.append_events_max)?;
+    let conditions = (append.expected.len() + append.refused_by.len()) as u64;
+    too_large("an append", conditions, "conditions", limits.append_events_max)?;
     let written: HashSet<usize> = append.events.iter().map(|event| event.stream).collect();
     let mut named = HashSet::new();
     for (number, (stream, _)) in append.streams.iter().enumerate() {
@@ -130,7 +138,9 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
             return invalid(format!("stream {stream} is named twice; put its events into one write"));
         }
         if !written.contains(&number) {
-            return invalid(format!("stream {stream} gets no event; leave it out, or give it one"));
+            return invalid(format!(
+                "stream {stream} gets no event; give it one, or make it a condition (`expecting`)"
+            ));
         }
     }
     let mut ids = HashSet::new();

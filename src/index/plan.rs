@@ -3,7 +3,7 @@
 //! What no term says, such as a prefix within a category, is left to whoever looks at the events: a plan selects every
 //! event that matches, and may select others.
 
-use super::term::{Term, TermHasher};
+use super::term::{RecordTerms, Term, TermHasher};
 use crate::model::{Query, QueryItem, StreamName};
 
 /// Terms, any of which will do.
@@ -27,6 +27,14 @@ impl Plan {
             (!groups.is_empty()).then_some(groups)
         });
         items.collect::<Option<_>>().map(|items| Plan { items })
+    }
+}
+
+impl Plan {
+    /// Whether it selects an event with these terms.
+    pub(crate) fn selects(&self, terms: &RecordTerms) -> bool {
+        let has = |hash: &u128| terms.stream == *hash || terms.others.contains(hash);
+        self.items.iter().any(|groups| groups.iter().all(|group| group.iter().any(has)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{EventId, ExpectedVersion, NewEvent, Position, StreamName, StreamVersion, Timestamp};
+use super::{EventId, ExpectedVersion, NewEvent, Position, Query, StreamName, StreamVersion, Timestamp};
 
 /// One atomic request: events for one or several streams, each stream with its expected version.
 ///
@@ -23,6 +23,15 @@ use super::{EventId, ExpectedVersion, NewEvent, Position, StreamName, StreamVers
 pub struct Append {
     pub(crate) streams: Vec<(StreamName, ExpectedVersion)>,
     pub(crate) events: Vec<EventOfStream>,
+    pub(crate) expected: Vec<(StreamName, ExpectedVersion)>,
+    pub(crate) refused_by: Vec<RefusedBy>,
+}
+
+/// A condition on all events of the store: none behind a position matches a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefusedBy {
+    pub(crate) query: Query,
+    pub(crate) after: Position,
 }
 
 /// An event and which of the append's streams it goes to.
@@ -52,6 +61,43 @@ impl Append {
     ) -> Append {
         let stream = self.add_stream(stream, expected);
         self.events.extend(events.into_iter().map(|event| EventOfStream { stream, event }));
+        self
+    }
+
+    /// The same with a condition on a stream that the append need not write to.
+    ///
+    /// ```
+    /// # use annals::{Append, Data, EventType, ExpectedVersion, NewEvent, StreamName, StreamVersion};
+    /// # let booked = NewEvent::new(EventType::parse("seat.booked")?, Data::json(&())?);
+    /// // Only while nobody has changed the price list that the decision rests on.
+    /// let append = Append::to(StreamName::parse("booking-1")?, ExpectedVersion::None, [booked])
+    ///     .expecting(StreamName::parse("prices")?, StreamVersion::new(17).into());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn expecting(mut self, stream: StreamName, expected: ExpectedVersion) -> Append {
+        self.expected.push((stream, expected));
+        self
+    }
+
+    /// The same with a condition on all events: the append fails when an event after a position matches a query.
+    ///
+    /// Read what the decision rests on with the same query, decide, and give the position up to which you have read: the
+    /// append succeeds only if nobody has added to it since. Events of system streams never match.
+    ///
+    /// ```
+    /// # use annals::{Append, Data, EventType, ExpectedVersion, NewEvent, Position, QueryItem, StreamName};
+    /// # let registered = NewEvent::new(EventType::parse("user.registered")?, Data::json(&())?);
+    /// # let seen = Position::START;
+    /// // Only while nobody else has registered this address.
+    /// let taken = QueryItem { tags: vec!["email:a@example.org".to_owned()], ..QueryItem::default() };
+    /// let append = Append::to(StreamName::parse("user-7")?, ExpectedVersion::None, [registered])
+    ///     .fail_if_events_match(taken, seen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn fail_if_events_match(mut self, query: impl Into<Query>, after: Position) -> Append {
+        self.refused_by.push(RefusedBy { query: query.into(), after });
         self
     }
 

@@ -27,7 +27,7 @@ pub use number::{Position, StreamVersion};
 pub use query::{Query, QueryItem};
 pub use timestamp::{Timestamp, TimestampError};
 
-pub(crate) use append::EventOfStream;
+pub(crate) use append::{EventOfStream, RefusedBy};
 pub(crate) use event::Spans;
 #[cfg(feature = "testkit")]
 pub(crate) use label::Labels;

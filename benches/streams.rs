@@ -1,0 +1,220 @@
+//! Millions of streams in one store: memory, bytes on disk, opening, reads, appends and queries.
+//!
+//! `cargo bench --bench streams [-- STREAMS]` loads STREAMS streams (default 1,000,000) of one to three events, those of one
+//! stream far apart, and prints a table. The directory is `ANNALS_BENCH_DIR`, or the system's temporary one; 10,000,000
+//! streams need 10 GB there. Memory is what Linux says of the process; elsewhere it is left out.
+//!
+//! Opening after a kill needs a process to kill: the bench starts itself again for that.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use annals::{
+    Append, Data, EventStore, EventType, ExpectedVersion, Metadata, NewEvent, Options, Query, QueryItem,
+    Read, StreamName,
+};
+
+/// The word that makes the bench the process that is killed.
+const TO_BE_KILLED: &str = "to-be-killed";
+
+/// Streams of one append while the store is loaded; each gets one event.
+const APPEND_STREAMS: u64 = 1000;
+
+/// Reads and queries of each kind.
+const READS: u64 = 20_000;
+
+/// Durable appends of each kind.
+const APPENDS: u64 = 2_000;
+
+/// Events that the rare tag finds.
+const RARE: u64 = 100;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, dir, ..] = &arguments[..]
+        && first == TO_BE_KILLED
+    {
+        return append_and_die(Path::new(dir));
+    }
+    let streams = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    let base = std::env::var_os("ANNALS_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let dir = tempfile::tempdir_in(base)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{streams} streams of 1 to 3 events with 256 bytes of data")?;
+    load(&mut out, dir.path(), streams)?;
+    open(&mut out, dir.path(), "after a clean close")?;
+    let status = Command::new(std::env::current_exe()?).arg(TO_BE_KILLED).arg(dir.path()).status()?;
+    writeln!(out, "a process that appended was ended by {status}")?;
+    open(&mut out, dir.path(), "after a kill")?;
+    let store = EventStore::open(Options::new(dir.path()))?;
+    read(&mut out, &store, streams)?;
+    query(&mut out, &store)?;
+    append(&mut out, &store, streams)?;
+    memory(&mut out, "at the end")?;
+    Ok(())
+}
+
+/// A permutation of `0..streams`: streams are visited in no order that an index could like.
+fn shuffled(n: u64, streams: u64) -> u64 {
+    // A prime beyond any count of streams.
+    (u128::from(n) * 982_451_653 % u128::from(streams)) as u64
+}
+
+fn stream(n: u64) -> Outcome<StreamName> {
+    Ok(StreamName::parse(&format!("order-{n}"))?)
+}
+
+fn event() -> Outcome<NewEvent> {
+    let data = Data::from_json_bytes(format!(r#"{{"filler":"{}"}}"#, "x".repeat(256 - 13)))?;
+    Ok(NewEvent::new(EventType::parse("order.created.v1")?, data))
+}
+
+/// Every stream once, two of three a second time, one of three a third time.
+fn load(out: &mut impl Write, dir: &Path, streams: u64) -> Outcome<()> {
+    let store = EventStore::open(Options::new(dir))?;
+    let rare = event()?.metadata(Metadata::parse(r#"{"tags":["rare:yes"]}"#)?);
+    let usual = event()?;
+    let begun = Instant::now();
+    let (mut events, mut peak) = (0, 0);
+    for round in 0..3 {
+        let of_round = streams * (3 - round) / 3;
+        let every = (streams * 2 / RARE).max(1);
+        for first in (0..of_round).step_by(APPEND_STREAMS as usize) {
+            let mut append = Append::default();
+            for n in first..(first + APPEND_STREAMS).min(of_round) {
+                let event = if events % every == every / 2 { &rare } else { &usual };
+                append = append.and_to(stream(shuffled(n, streams))?, ExpectedVersion::Any, [event.clone()]);
+                events += 1;
+            }
+            store.append(append)?;
+            if first % 100_000 == 0 {
+                peak = peak.max(anonymous_bytes().unwrap_or(0));
+            }
+        }
+        writeln!(out, "round {}: {events} events after {:.1} s", round + 1, begun.elapsed().as_secs_f64())?;
+    }
+    let rate = events as f64 / begun.elapsed().as_secs_f64();
+    writeln!(out, "loaded at {rate:.0} events a second; anonymous memory at most {} MB", peak >> 20)?;
+    memory(out, "after loading")?;
+    store.close()?;
+    let stats = EventStore::open(Options::new(dir))?.stats()?;
+    let (log, index) = (stats.log_bytes as f64 / events as f64, stats.index_bytes as f64 / events as f64);
+    writeln!(out, "{} streams, {} events, {} segments", stats.streams, stats.events, stats.segments)?;
+    writeln!(
+        out,
+        "{log:.0} bytes an event in the log, {index:.1} in indexes ({:.1} %)",
+        index / log * 100.0
+    )?;
+    Ok(())
+}
+
+fn open(out: &mut impl Write, dir: &Path, when: &str) -> Outcome<()> {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let store = EventStore::open(Options::new(dir))?;
+        times.push(begun.elapsed());
+        drop(store);
+        if when.contains("kill") {
+            break;
+        }
+    }
+    times.sort();
+    writeln!(out, "open {when}: {:.0} ms", times[times.len() / 2].as_secs_f64() * 1e3)?;
+    Ok(())
+}
+
+/// The process that is killed: half a segment of events, and then not even a destructor.
+fn append_and_die(dir: &Path) -> Outcome<()> {
+    let store = EventStore::open(Options::new(dir))?;
+    for first in (0..100_000).step_by(APPEND_STREAMS as usize) {
+        let writes = (first..first + APPEND_STREAMS).map(|n| Ok((stream(n)?, event()?)));
+        store.append(writes.collect::<Outcome<Vec<_>>>()?.into_iter().collect())?;
+    }
+    std::process::abort();
+}
+
+fn read(out: &mut impl Write, store: &EventStore, streams: u64) -> Outcome<()> {
+    for round in ["read of a random stream, first touched", "read of the same streams again"] {
+        let mut times = Vec::with_capacity(READS as usize);
+        for n in 0..READS {
+            let name = stream(shuffled(n * 37 + 11, streams))?;
+            let begun = Instant::now();
+            let mut found = 0;
+            for event in store.read(Read::stream(name))? {
+                event?;
+                found += 1;
+            }
+            times.push(begun.elapsed());
+            assert!((1..=4).contains(&found), "{found} events");
+        }
+        report(out, round, &mut times)?;
+    }
+    Ok(())
+}
+
+fn query(out: &mut impl Write, store: &EventStore) -> Outcome<()> {
+    let item = QueryItem { tags: vec!["rare:yes".to_owned()], ..QueryItem::default() };
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let begun = Instant::now();
+        let mut found = 0;
+        for event in store.read(Read::all().query(Query::from(item.clone())))? {
+            event?;
+            found += 1;
+        }
+        times.push(begun.elapsed());
+        assert!(found >= RARE, "{found} events");
+    }
+    report(out, &format!("query that matches {RARE} events"), &mut times)
+}
+
+/// In turn, so that both kinds see the disk at the same time.
+fn append(out: &mut impl Write, store: &EventStore, streams: u64) -> Outcome<()> {
+    let event = event()?;
+    let (mut new, mut old) = (Vec::new(), Vec::new());
+    for n in 0..APPENDS {
+        let name = stream(streams + n)?;
+        let begun = Instant::now();
+        store.append_to(&name, ExpectedVersion::Any, [event.clone()])?;
+        new.push(begun.elapsed());
+        let name = stream(shuffled(n * 41 + 7, streams))?;
+        let begun = Instant::now();
+        store.append_to(&name, ExpectedVersion::Any, [event.clone()])?;
+        old.push(begun.elapsed());
+    }
+    report(out, "append to a new stream", &mut new)?;
+    report(out, "append to a random old stream", &mut old)?;
+    let median = |times: &[Duration]| times[times.len() / 2].as_secs_f64();
+    writeln!(out, "old p50 / new p50: {:.2}", median(&old) / median(&new))?;
+    Ok(())
+}
+
+fn report(out: &mut impl Write, what: &str, times: &mut [Duration]) -> Outcome<()> {
+    times.sort_unstable();
+    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e6;
+    writeln!(out, "{what}: p50 {:.1} us, p99 {:.1} us", at(0.5), at(0.99))?;
+    Ok(())
+}
+
+fn memory(out: &mut impl Write, when: &str) -> Outcome<()> {
+    let megabytes = |kind| status_bytes(kind).map_or("?".to_owned(), |bytes| (bytes >> 20).to_string());
+    let (anonymous, file) = (megabytes("RssAnon:"), megabytes("RssFile:"));
+    writeln!(out, "memory {when}: {anonymous} MB anonymous, {file} MB of mapped files")?;
+    Ok(())
+}
+
+fn anonymous_bytes() -> Option<u64> {
+    status_bytes("RssAnon:")
+}
+
+fn status_bytes(kind: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(kind))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
