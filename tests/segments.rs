@@ -7,13 +7,13 @@ use crate::support::*;
 
 const EVENTS: u64 = 3000;
 
-fn fill(store: &annals::EventStore) {
+fn fill(store: &EventStore) {
     for n in 0..EVENTS {
         append(store, &format!("s-{}", n % 7), [event(n)]);
     }
 }
 
-fn check(store: &annals::EventStore) {
+fn check(store: &EventStore) {
     let wanted: Vec<_> = (0..EVENTS).map(|n| (format!("s-{}", n % 7), n / 7 + 1, n)).collect();
     assert_eq!(everything(store), wanted);
     let backward: Vec<u64> = read(store, Read::all().backward()).iter().map(n_of).collect();
@@ -107,4 +107,32 @@ fn an_append_larger_than_a_segment_gets_one_of_its_own_size() {
     let store = open(on(&disk));
     assert_eq!(everything(&store).len(), 3);
     assert_eq!(read(&store, Read::all())[1].data().len(), 3 * SMALL as usize + 19);
+}
+
+/// How many files of a directory this process has open.
+#[cfg(target_os = "linux")]
+fn open_files(dir: &std::path::Path) -> usize {
+    let handles = std::fs::read_dir("/proc/self/fd").expect("Linux tells");
+    let paths = handles.filter_map(|handle| std::fs::read_link(handle.ok()?.path()).ok());
+    paths.filter(|path| path.starts_with(dir)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_count_of_open_files_does_not_grow_with_the_count_of_segments() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = || Options::new(dir.path()).segment_bytes(SMALL);
+    let fill = |store: &EventStore| {
+        (0..100).for_each(|n| drop(append(store, &format!("s-{n}"), [large_event(n, 20_000)])));
+    };
+    let store = open(options());
+    fill(&store);
+    assert!(store.stats().expect("readable").segments > 30);
+    let written = open_files(dir.path());
+    assert!(written < 10, "{written} files are open");
+    drop(store);
+    let store = open(options());
+    assert_eq!(everything(&store).len(), 100);
+    let opened = open_files(dir.path());
+    assert!(opened < 10, "{opened} files are open");
 }

@@ -85,6 +85,7 @@ impl Part {
         sealed: Sealed,
         indexing: Arc<Indexing>,
     ) -> Part {
+        segment.let_go_of_file();
         Part {
             segment,
             first,
@@ -98,6 +99,7 @@ impl Part {
 
     /// Notes that the segment is sealed.
     pub(crate) fn seal(&self, sealed: Sealed) {
+        self.segment.let_go_of_file();
         // A second seal of one segment would say the same.
         let _ = self.sealed.set(sealed);
     }

@@ -121,7 +121,7 @@ pub(crate) fn recover(
         };
     };
     if !search.read_only {
-        active.file.sync_data().map_err(|error| Error::io("sync", &active.path, error))?;
+        active.file()?.sync_data().map_err(|error| Error::io("sync", &active.path, error))?;
         disk.sync_dir(&log_dir).map_err(|error| Error::io("sync", &log_dir, error))?;
     }
     let active = Arc::new(active);

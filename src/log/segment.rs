@@ -3,7 +3,7 @@
 //! Invariant: bytes below the committed offset never change, so readers take no lock.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -18,7 +18,8 @@ use crate::vfs::{Disk, DiskFile, Map, OpenMode};
 pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
-    pub(crate) file: Arc<dyn DiskFile>,
+    /// None once it is let go.
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
     map: Map,
 }
 
@@ -42,7 +43,7 @@ impl Segment {
         file: Arc<dyn DiskFile>,
     ) -> Result<Segment, Error> {
         let map = file.map(header.capacity).map_err(|error| Error::io("map", &path, error))?;
-        Ok(Segment { header, path, file, map })
+        Ok(Segment { header, path, file: Mutex::new(Some(file)), map })
     }
 
     /// Opens a segment file and checks its header.
@@ -65,6 +66,22 @@ impl Segment {
             return Err(Error::damaged(&path, len, what).into());
         }
         Ok(Segment::new(header, path, file)?)
+    }
+
+    fn held_file(&self) -> MutexGuard<'_, Option<Arc<dyn DiskFile>>> {
+        // It is there or not at every moment.
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file, for writing and syncing, which only a segment without SEAL is for.
+    pub(crate) fn file(&self) -> Result<Arc<dyn DiskFile>, Error> {
+        let held = self.held_file().clone();
+        held.ok_or_else(|| Error::invalid(format!("{} is sealed and takes no more", self.path.display())))
+    }
+
+    /// Closes the file of a sealed segment. The map outlives it, so that a store of any size keeps few files open.
+    pub(crate) fn let_go_of_file(&self) {
+        *self.held_file() = None;
     }
 
     pub(crate) fn number(&self) -> SegmentNumber {

@@ -156,7 +156,7 @@ impl LogWriter {
             return Ok(());
         }
         let path = &self.segment.path;
-        let file = &self.segment.file;
+        let file = self.segment.file()?;
         file.write_all_at(&self.staged, self.written).map_err(|error| Error::io("write", path, error))?;
         file.sync_data().map_err(|error| Error::io("sync", path, error))?;
         self.written = self.end;

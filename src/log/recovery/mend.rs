@@ -33,14 +33,15 @@ pub(super) fn zero_tail(
         .and_then(|()| copy.sync_data())
         .map_err(|error| Error::io("write", &kept_in, error))?;
     drop(bytes);
+    let file = segment.file()?;
     let write = |bytes: &[u8], at| {
-        segment.file.write_all_at(bytes, at).map_err(|error| Error::io("write", &segment.path, error))
+        file.write_all_at(bytes, at).map_err(|error| Error::io("write", &segment.path, error))
     };
     let zeros = vec![0; 1 << 16];
     for at in (from..to).step_by(zeros.len()) {
         write(&zeros[..zeros.len().min((to - at) as usize)], at)?;
     }
-    segment.file.sync_data().map_err(|error| Error::io("sync", &segment.path, error))?;
+    file.sync_data().map_err(|error| Error::io("sync", &segment.path, error))?;
     disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
     Ok(TornTail { path: segment.path.clone(), offset: from, kept_in })
 }
@@ -52,10 +53,9 @@ pub(super) fn write_again(segment: &Segment, from: u64, to: u64) -> Result<(), E
         return Ok(());
     }
     let bytes = segment.slice(from, (to - from) as usize)?.to_vec();
-    segment
-        .file
-        .write_all_at(&bytes, from)
-        .and_then(|()| segment.file.sync_data())
+    let file = segment.file()?;
+    file.write_all_at(&bytes, from)
+        .and_then(|()| file.sync_data())
         .map_err(|error| Error::io("write", &segment.path, error))
 }
 
