@@ -1,7 +1,7 @@
 //! Millions of streams in one store: memory, bytes on disk, opening, reads, appends and queries.
 //!
-//! `cargo bench --bench streams [-- STREAMS]` loads STREAMS streams (default 1,000,000) of one to three events, those of one
-//! stream far apart, and prints a table. The directory is `ANNALS_BENCH_DIR`, or the system's temporary one; 10,000,000
+//! `cargo bench --bench streams [-- STREAMS [SEGMENT_BYTES]]` loads STREAMS streams (default 1,000,000) of one to three events,
+//! those of one stream far apart, into segments of SEGMENT_BYTES (default 64 MiB), and prints a table. The directory is `ANNALS_BENCH_DIR`, or the system's temporary one; 10,000,000
 //! streams need 10 GB there. Memory is what Linux says of the process; elsewhere it is left out.
 //!
 //! Opening after a kill needs a process to kill: the bench starts itself again for that.
@@ -41,12 +41,13 @@ fn main() -> Outcome<()> {
     {
         return append_and_die(Path::new(dir));
     }
-    let streams = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    let mut numbers = arguments.iter().filter_map(|argument| argument.parse::<u64>().ok());
+    let (streams, segment_bytes) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(64 << 20));
     let base = std::env::var_os("ANNALS_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let dir = tempfile::tempdir_in(base)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{streams} streams of 1 to 3 events with 256 bytes of data")?;
-    load(&mut out, dir.path(), streams)?;
+    load(&mut out, dir.path(), streams, segment_bytes)?;
     open(&mut out, dir.path(), "after a clean close")?;
     let status = Command::new(std::env::current_exe()?).arg(TO_BE_KILLED).arg(dir.path()).status()?;
     writeln!(out, "a process that appended was ended by {status}")?;
@@ -75,8 +76,8 @@ fn event() -> Outcome<NewEvent> {
 }
 
 /// Every stream once, two of three a second time, one of three a third time.
-fn load(out: &mut impl Write, dir: &Path, streams: u64) -> Outcome<()> {
-    let store = EventStore::open(Options::new(dir))?;
+fn load(out: &mut impl Write, dir: &Path, streams: u64, segment_bytes: u64) -> Outcome<()> {
+    let store = EventStore::open(Options::new(dir).segment_bytes(segment_bytes))?;
     let rare = event()?.metadata(Metadata::parse(r#"{"tags":["rare:yes"]}"#)?);
     let usual = event()?;
     let begun = Instant::now();

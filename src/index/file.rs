@@ -160,12 +160,18 @@ impl FileIndex {
         if from <= to { Ok((from, to)) } else { Err(Unusable) }
     }
 
-    /// The row of a term, if the segment has it.
-    pub(super) fn term(&self, hash: u128) -> Result<Option<TermRow>, Unusable> {
+    /// Whether the segment may have a term: one look at the filter, which nearly always says no if it has not.
+    #[inline]
+    pub(super) fn may_have(&self, hash: u128) -> Result<bool, Unusable> {
         let mut block = [0; BLOCK_LEN];
         let at = filter::block_of(hash, self.header.filter_blocks);
         self.read(Section::Filter, u64::from(at) * BLOCK_LEN as u64, &mut block)?;
-        if !filter::may_have(&block, hash) {
+        Ok(filter::may_have(&block, hash))
+    }
+
+    /// The row of a term, if the segment has it.
+    pub(super) fn term(&self, hash: u128) -> Result<Option<TermRow>, Unusable> {
+        if !self.may_have(hash)? {
             return Ok(None);
         }
         let (from, to) = self.range(Section::TermDirectory, self.header.term_bits, (hash >> 64) as u64)?;

@@ -71,6 +71,15 @@ impl Part {
         })
     }
 
+    /// Whether it may have a term. Most parts that do not have it are passed over by this alone.
+    #[inline]
+    fn may_have(&self, hash: u128) -> bool {
+        match self.index.load().as_deref() {
+            Some(Index::File(file)) => file.may_have(hash) != Ok(false),
+            _ => true,
+        }
+    }
+
     /// The events of a term among those that readers may see; none when there are none.
     pub(crate) fn postings(
         &self,
@@ -78,6 +87,9 @@ impl Part {
         hash: u128,
         visible: Position,
     ) -> Result<Option<Postings>, Error> {
+        if !self.may_have(hash) {
+            return Ok(None);
+        }
         let events = self.events(visible);
         let found = self.ask(parts, |index| self.term(index, hash, events))?;
         Ok(found.map(|(postings, _)| postings))
@@ -90,6 +102,9 @@ impl Part {
         hash: u128,
         visible: Position,
     ) -> Result<Option<StreamHere>, Error> {
+        if !self.may_have(hash) {
+            return Ok(None);
+        }
         let events = self.events(visible);
         self.ask(parts, |index| match self.term(index, hash, events)? {
             None => Ok(None),
