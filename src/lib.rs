@@ -25,6 +25,7 @@
 //!
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
+mod budget;
 mod clock;
 mod commit;
 mod error;
@@ -44,6 +45,7 @@ pub mod testkit;
 mod verify;
 mod vfs;
 
+pub use budget::MEMORY_BYTES_MIN;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::Ticket;
 pub use error::{AppendError, Error, ImportError, OpenError, SharedIoError, SnapshotError};

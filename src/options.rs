@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::vfs::{Disk, RealDisk};
 
@@ -18,9 +19,6 @@ pub(crate) const APPEND_BYTES_MAX: u64 = 256 << 20;
 /// The largest snapshot that any limit allows: its envelope must fit, too.
 pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 128 << 20;
 
-/// Memory that the cache of `meta` may take.
-pub(crate) const SNAPSHOT_CACHE_BYTES: u64 = 8 << 20;
-
 /// How large things may be. Each limit is named in the error that it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,7 +31,8 @@ pub struct Limits {
     pub append_events_max: u64,
     /// The bytes of one snapshot. Default: 16 MiB; at most 128 MiB.
     pub snapshot_bytes_max: u64,
-    /// The bytes of appends that wait for the disk at one time; further callers wait. Default: 64 MiB.
+    /// The bytes of appends that wait for the disk at one time; further callers wait. Default: 64 MiB; at most an eighth of
+    /// [`Options::memory_bytes`].
     pub queue_bytes_max: u64,
 }
 
@@ -62,6 +61,7 @@ pub struct Options {
     pub(crate) dir: PathBuf,
     pub(crate) segment_bytes: u64,
     pub(crate) limits: Limits,
+    pub(crate) budget: Budget,
     pub(crate) read_only: bool,
     pub(crate) create: bool,
     pub(crate) background: bool,
@@ -78,6 +78,7 @@ impl Options {
             dir: dir.as_ref().to_owned(),
             segment_bytes: 64 << 20,
             limits: Limits::default(),
+            budget: Budget::default(),
             read_only: false,
             create: true,
             background: true,
@@ -102,6 +103,17 @@ impl Options {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Options {
         self.limits = limits;
+        self
+    }
+
+    /// The memory that the store keeps to, in bytes, whatever it holds. Default: 256 MiB; at least 16 MiB.
+    ///
+    /// Counted is what only this process has: indexes of segments that are written to, appends that wait, caches. Mapped
+    /// files are the system's page cache and are not counted, nor are events and snapshots that the application keeps. A
+    /// smaller budget makes segments end sooner when their events have many streams and tags, and callers wait sooner.
+    #[must_use]
+    pub fn memory_bytes(mut self, bytes: u64) -> Options {
+        self.budget = Budget::new(bytes);
         self
     }
 

@@ -1,7 +1,7 @@
 //! Many small segments: everything holds across seals, reopening, and the loss of every derived file.
 
 use annals::testkit::SimDisk;
-use annals::{Error, Options, Position, Read, StreamVersion};
+use annals::{Error, EventStore, Metadata, Options, Position, Read, StreamVersion};
 
 use crate::support::*;
 
@@ -135,4 +135,23 @@ fn the_count_of_open_files_does_not_grow_with_the_count_of_segments() {
     assert_eq!(everything(&store).len(), 100);
     let opened = open_files(dir.path());
     assert!(opened < 10, "{opened} files are open");
+}
+
+#[test]
+fn a_segment_ends_when_its_index_has_its_share_of_the_memory() {
+    let disk = SimDisk::new(1);
+    let options = on(&disk).segment_bytes(64 << 20).memory_bytes(annals::MEMORY_BYTES_MIN);
+    let store = open(options.clone());
+    // 32 tags of their own take 2 KiB of index each event, and no more of the log.
+    for first in (0..3000).step_by(100) {
+        let tagged = |n: u64| {
+            let tags: Vec<String> = (0..32).map(|tag| format!("k:{n}-{tag}")).collect();
+            event(n).metadata(Metadata::default().with("tags", &tags).expect("legal"))
+        };
+        append(&store, "s", (first..first + 100).map(tagged));
+    }
+    assert!(store.stats().expect("readable").segments > 2, "the log alone would fill a thirtieth of one");
+    assert_eq!(everything(&store).len(), 3000);
+    store.close().expect("closed");
+    assert_eq!(everything(&open(options)).len(), 3000);
 }

@@ -14,6 +14,7 @@ use super::group::Group;
 use super::prepared::{Prepared, Warmed};
 use super::ticket::{Outcome, Slot, Ticket};
 use super::visible::Visible;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::error::{AppendError, Error, OpenError};
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, catalog};
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     rebuild: Background,
     ahead: bool,
     limits: Limits,
+    pub(super) budget: Budget,
     clock: Arc<dyn Clock>,
     failed: Mutex<Option<String>>,
     no_space: Mutex<Option<String>>,
@@ -90,6 +92,7 @@ pub(crate) struct Parts {
     pub(crate) indexing: Arc<Indexing>,
     pub(crate) roll: Roll,
     pub(crate) limits: Limits,
+    pub(crate) budget: Budget,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) background: bool,
 }
@@ -110,6 +113,7 @@ impl Committer {
             rebuild: Background::start("annals-rebuild", parts.background),
             ahead: parts.background,
             limits: parts.limits,
+            budget: parts.budget,
             clock: parts.clock,
             failed: Mutex::default(),
             no_space: Mutex::default(),
@@ -312,7 +316,8 @@ impl Shared {
         if let Err(error) = Group::new(self, end, self.clock.now()).commit(batch) {
             *lock(&self.failed) = Some(error.to_string());
         }
-        if self.ahead && end.writer.is_half_full() && self.next_segment.wants_making() {
+        let half_full = end.writer.is_half_full() || end.memory.bytes() > self.budget.index_bytes_max() / 2;
+        if self.ahead && half_full && self.next_segment.wants_making() {
             let (next, roll) = (self.next_segment.clone(), self.roll.clone());
             let number = end.writer.segment().number().next();
             self.background.run(move || next.make(&roll, number));

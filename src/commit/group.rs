@@ -19,6 +19,8 @@ pub(super) struct Group<'a> {
     /// Where streams stand after what this group has admitted so far.
     heads: HashMap<u128, Head>,
     admitted: Vec<Admitted>,
+    /// What the admitted events will add to the index.
+    index_bytes_coming: u64,
     /// Refused appends with the reason, which is told only when the state it rests on is durable.
     refused: Vec<(Pending, AppendError)>,
 }
@@ -38,7 +40,16 @@ impl<'a> Group<'a> {
         let parts = shared.catalog.parts();
         // Commit times never decrease, whatever the clock does.
         let now = now.max(end.writer.last_time());
-        Group { shared, end, now, parts, heads: HashMap::new(), admitted: Vec::new(), refused: Vec::new() }
+        Group {
+            shared,
+            end,
+            now,
+            parts,
+            heads: HashMap::new(),
+            admitted: Vec::new(),
+            index_bytes_coming: 0,
+            refused: Vec::new(),
+        }
     }
 
     /// Commits `batch`, in order. An error means that the log failed: whatever has no outcome yet gets that one.
@@ -67,7 +78,7 @@ impl<'a> Group<'a> {
             }
         };
         let len = pending.prepared.frame.len();
-        if self.end.writer.needs_roll(len) {
+        if self.end.writer.needs_roll(len) || self.index_is_full() {
             self.flush()?;
             match self.roll(len as u64) {
                 Err(error @ Error::NoSpace { .. }) => {
@@ -87,8 +98,18 @@ impl<'a> Group<'a> {
             let version = version(head).advanced(stream.events);
             self.heads.insert(stream.hash, Head { version, segment });
         }
+        let records = &pending.prepared.records;
+        self.index_bytes_coming +=
+            records.iter().map(|record| MemoryIndex::bytes_of(&record.terms)).sum::<u64>();
         self.admitted.push(Admitted { pending, offset, first, time: self.now, heads });
         Ok(())
+    }
+
+    /// Whether the index of the active segment has its share of the memory budget, what is admitted included.
+    fn index_is_full(&self) -> bool {
+        let holds_something = self.end.memory.events() > 0 || !self.admitted.is_empty();
+        let bytes = self.end.memory.bytes() + self.index_bytes_coming;
+        holds_something && bytes > self.shared.budget.index_bytes_max()
     }
 
     /// Where the streams that an append writes to stand, or why it is refused.
@@ -142,6 +163,7 @@ impl<'a> Group<'a> {
         for admitted in &self.admitted {
             admitted.index(&self.end.memory);
         }
+        self.index_bytes_coming = 0;
         let last = self.end.writer.next().previous();
         assert_eq!(
             self.end.memory.events(),
@@ -169,7 +191,7 @@ impl<'a> Group<'a> {
         self.end.part.seal(Sealed { at, crc, next });
         let sealed = self.end.part.clone();
         let segment = self.end.writer.segment().clone();
-        let memory = Arc::new(MemoryIndex::new(segment.header.capacity));
+        let memory = Arc::new(MemoryIndex::new(segment.header.capacity, shared.budget.index_bytes_max()));
         let part = Arc::new(Part::active(segment, next, memory.clone(), shared.indexing.clone()));
         self.end.memory = memory;
         self.end.part = part.clone();

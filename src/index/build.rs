@@ -35,7 +35,7 @@ pub(crate) fn add_frame(index: &MemoryIndex, frame: &Frame, hasher: &TermHasher)
 
 /// Reads a sealed segment into an index.
 pub(super) fn read_segment(segment: &Segment, hasher: &TermHasher) -> Result<MemoryIndex, Error> {
-    let index = MemoryIndex::new(segment.header.capacity);
+    let index = MemoryIndex::new(segment.header.capacity, u64::MAX);
     let scanned = scan(segment, |frame| {
         add_frame(&index, frame, hasher);
         Ok(())

@@ -150,12 +150,15 @@ pub(crate) struct MemoryIndex {
 }
 
 impl MemoryIndex {
-    /// An index for a segment of `capacity` bytes.
-    pub(crate) fn new(capacity: u64) -> MemoryIndex {
+    /// An index for a segment of `capacity` bytes that is meant to stay below `bytes_max`.
+    pub(crate) fn new(capacity: u64, bytes_max: u64) -> MemoryIndex {
         let events_max = (capacity / crate::format::event::HEADER_LEN as u64) as usize + 1;
         // Each record has a stream, a category and a type, and no label is shorter than two bytes.
         let terms_max = events_max * 3 + capacity as usize / 2;
-        let buckets = (events_max / 8).next_power_of_two().clamp(1 << 10, 1 << 18);
+        // Both tables of buckets together take an eighth of the memory at most.
+        let affordable = usize::try_from(bytes_max / 64).unwrap_or(usize::MAX).max(1 << 10);
+        let wanted = (events_max / 8).next_power_of_two().clamp(1 << 10, 1 << 18);
+        let buckets = if wanted <= affordable { wanted } else { 1 << affordable.ilog2() };
         let empty = || (0..buckets).map(|_| AtomicU32::new(NONE)).collect();
         MemoryIndex {
             event_list: Chunks::new(events_max),
@@ -187,6 +190,11 @@ impl MemoryIndex {
             + Chunks::<Event>::bytes(self.events())
             + Chunks::<Entry>::bytes(self.terms())
             + Chunks::<AtomicU32>::bytes(self.blocks_len.load(Ordering::Relaxed))
+    }
+
+    /// The memory that an event with these terms takes at most.
+    pub(crate) fn bytes_of(terms: &RecordTerms) -> u64 {
+        (size_of::<Event>() + (1 + terms.others.len()) * size_of::<Entry>()) as u64
     }
 
     /// Adds the next event. Only the one writer calls this.
@@ -448,7 +456,7 @@ mod tests {
     }
 
     fn filled(streams: u32, events: u32) -> MemoryIndex {
-        let index = MemoryIndex::new(1 << 20);
+        let index = MemoryIndex::new(1 << 20, 1 << 20);
         for n in 0..events {
             let stream = n % streams;
             let mut terms = RecordTerms::new(stream_hash(stream), u64::from(n) << 32 | u64::from(n));

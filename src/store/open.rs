@@ -11,7 +11,7 @@ use crate::index::{Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add
 use crate::log::{Lost, Recovered, Search, recover};
 use crate::meta;
 use crate::model::{Position, Timestamp};
-use crate::options::{Limits, Options, SNAPSHOT_CACHE_BYTES};
+use crate::options::{Limits, Options};
 use crate::read::Reader;
 use crate::snapshot::Snapshots;
 
@@ -39,7 +39,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     let limits = bounded(&options);
 
     let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
-    let meta = meta::open(meta_dir, SNAPSHOT_CACHE_BYTES);
+    let meta = meta::open(meta_dir, options.budget.cache_bytes());
     let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, limits.snapshot_bytes_max);
     let committer = match recovered.writer {
         None => None,
@@ -52,6 +52,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
             indexing,
             roll: recovered.roll,
             limits: limits.clone(),
+            budget: options.budget,
             clock: options.clock.clone(),
             background: options.background,
         })?)),
@@ -85,7 +86,8 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
         let mut memory = None;
         let found = recover(&search, &mut |segment, frame| {
             let (index, hasher) = memory.get_or_insert_with(|| {
-                (MemoryIndex::new(segment.header.capacity), TermHasher::new(&segment.header.term_key))
+                let index = MemoryIndex::new(segment.header.capacity, options.budget.index_bytes_max());
+                (index, TermHasher::new(&segment.header.term_key))
             });
             if frame.header.kind == FrameKind::Data {
                 add_frame(index, frame, hasher);
@@ -139,6 +141,7 @@ fn bounded(options: &Options) -> Limits {
     limits.append_bytes_max = limits.append_bytes_max.min(crate::options::APPEND_BYTES_MAX);
     limits.event_bytes_max = limits.event_bytes_max.min(limits.append_bytes_max);
     limits.snapshot_bytes_max = limits.snapshot_bytes_max.min(crate::options::SNAPSHOT_BYTES_MAX);
+    limits.queue_bytes_max = limits.queue_bytes_max.min(options.budget.queue_bytes_max());
     limits.append_events_max = limits.append_events_max.max(1);
     limits
 }
