@@ -155,3 +155,25 @@ fn a_segment_ends_when_its_index_has_its_share_of_the_memory() {
     store.close().expect("closed");
     assert_eq!(everything(&open(options)).len(), 3000);
 }
+
+#[test]
+fn indexes_are_built_one_by_one_whatever_their_count() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    for n in 0..400 {
+        append(&store, "every", [large_event(n, 30_000)]);
+    }
+    assert!(store.stats().expect("readable").segments > 190);
+    store.close().expect("closed");
+    for path in disk.paths().iter().filter(|path| path.to_string_lossy().ends_with(".idx")) {
+        disk.remove_file(path).expect("the file is there");
+    }
+    // A stack that would not hold one call in another for each segment.
+    let read_all = move || {
+        let store = open(on(&disk));
+        assert_eq!(read(&store, Read::stream(stream("every"))).len(), 400);
+        assert_eq!(read(&store, Read::stream(stream("every")).backward()).len(), 400);
+    };
+    let small = std::thread::Builder::new().stack_size(256 << 10).spawn(read_all).expect("a thread starts");
+    small.join().expect("the stack is enough");
+}

@@ -75,18 +75,18 @@ pub(super) fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(
 }
 
 /// The bytes of the index file of `segment`, whose events `index` holds. `header` says what [`wanted`] knows; `previous`
-/// tells which segment before this one holds a stream, and is asked where `index` does not know.
+/// tells where a stream lay before this segment, and is asked where `index` does not know.
 pub(super) fn encode(
     index: &MemoryIndex,
     segment: &Segment,
     header: IndexHeader,
-    previous: impl Fn(u128) -> Result<u64, Error>,
+    previous: impl Fn(u128) -> Previous,
 ) -> Result<Vec<u8>, Error> {
     if index.events() != header.events {
         let what = format!("{} events could be read, wanted {}", index.events(), header.events);
         return Err(segment.damaged(0, what));
     }
-    let terms = Terms::gather(index, segment.number().0, previous)?;
+    let terms = Terms::gather(index, segment.number().0, previous);
     let ids = Ids::gather(index);
     let header = IndexHeader {
         terms: terms.count,
@@ -175,8 +175,8 @@ impl Terms {
     fn gather(
         index: &MemoryIndex,
         segment: u64,
-        previous: impl Fn(u128) -> Result<u64, Error>,
-    ) -> Result<Terms, Error> {
+        previous: impl Fn(u128) -> Previous,
+    ) -> Terms {
         let mut sorted: Vec<(u128, u32)> =
             (0..index.terms()).map(|number| (index.hash_of(number), number)).collect();
         sorted.sort_unstable();
@@ -207,21 +207,21 @@ impl Terms {
                 postings::encode(&ordinals, &mut terms.postings);
             }
             let stream = index.stream_facts(&here).map(|facts| {
-                let back = match facts.previous {
-                    _ if facts.first == StreamVersion::new(1) => 0,
-                    Previous::Segment(number) => segment - number,
-                    Previous::None | Previous::Unknown => segment - previous(hash)?,
+                let known = match facts.previous {
+                    _ if facts.first == StreamVersion::new(1) => Previous::None,
+                    Previous::None | Previous::Unknown => previous(hash),
+                    known => known,
                 };
-                Ok::<_, Error>(StreamRow { first: facts.first, bytes: facts.bytes, back })
+                let back = if let Previous::Segment(number) = known { segment - number } else { 0 };
+                StreamRow { first: facts.first, bytes: facts.bytes, back }
             });
-            let stream = stream.transpose()?;
             terms.streams += u32::from(stream.is_some());
             terms.begun += u32::from(stream.is_some_and(|stream| stream.first == StreamVersion::new(1)));
             let postings = if here.count == 1 { ordinals[0] } else { at };
             TermRow { hash, count: here.count, postings, stream }.encode(known_bytes(bits), &mut terms.rows);
         }
         terms.directory.resize((1 << bits) + 1, terms.rows.len() as u32);
-        Ok(terms)
+        terms
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::memory::Previous;
-use super::part::{Part, StreamHere, newest_before};
+use super::part::{Part, StreamHere};
 use crate::error::Error;
 use crate::model::{Position, StreamVersion};
 
@@ -15,6 +15,9 @@ pub(crate) struct Head {
     pub(crate) version: StreamVersion,
     pub(crate) segment: u64,
 }
+
+/// A bound beyond every event.
+pub(crate) const ALL: Position = Position::new(u64::MAX - 1);
 
 /// The list of parts that readers share with the writer.
 #[derive(Debug, Default)]
@@ -46,11 +49,11 @@ pub(crate) fn part_of(parts: &[Arc<Part>], position: Position) -> Option<&Arc<Pa
 
 /// Where a stream stands: looked up in the newest part first.
 pub(crate) fn head(parts: &[Arc<Part>], hash: u128) -> Result<Option<Head>, Error> {
-    let newest = newest_before(parts, u64::MAX, hash)?;
+    let newest = newest(parts, hash, ALL)?;
     Ok(newest.map(|(part, here)| Head { version: here.last(), segment: part.number() }))
 }
 
-/// The newest part that holds a stream, as far as readers may see, and what it holds of it.
+/// The newest of some parts that holds a stream, as far as readers may see, and what it holds of it.
 pub(crate) fn newest(
     parts: &[Arc<Part>],
     hash: u128,
@@ -64,7 +67,7 @@ pub(crate) fn newest(
     Ok(None)
 }
 
-/// The part before `part` that holds the stream, by the link in `here`.
+/// The part before `part` that holds the stream, by the link in `here`, or by looking.
 pub(crate) fn before(
     parts: &[Arc<Part>],
     part: &Part,
@@ -74,12 +77,16 @@ pub(crate) fn before(
     if here.first == StreamVersion::new(1) {
         return Ok(None);
     }
-    let all = Position::new(u64::MAX - 1);
     if let Previous::Segment(number) = here.previous
         && let Ok(at) = parts.binary_search_by_key(&number, |part| part.number())
-        && let Some(found) = parts[at].stream(parts, hash, all)?
+        && let Some(found) = parts[at].stream(parts, hash, ALL)?
     {
         return Ok(Some((parts[at].clone(), found)));
     }
-    Ok(newest_before(parts, part.number(), hash)?.map(|(part, here)| (part.clone(), here)))
+    newest(older(parts, part.number()), hash, ALL)
+}
+
+/// The parts before segment `number`.
+pub(super) fn older(parts: &[Arc<Part>], number: u64) -> &[Arc<Part>] {
+    &parts[..parts.partition_point(|part| part.number() < number)]
 }

@@ -12,7 +12,8 @@ use arc_swap::ArcSwapOption;
 
 use super::build::{encode, read_segment, wanted, write_file};
 use super::file::{FileIndex, Unusable};
-use super::memory::MemoryIndex;
+use super::catalog::older;
+use super::memory::{MemoryIndex, Previous};
 use super::term::TermHasher;
 use crate::error::Error;
 use crate::format::index::IndexHeader;
@@ -178,23 +179,37 @@ impl Part {
         let Some(sealed) = self.sealed.get() else {
             return Err(Error::invalid("a segment without SEAL has its index in memory"));
         };
-        if !self.file_is_unusable.load(Ordering::Relaxed)
-            && let Ok(file) =
-                FileIndex::open(self.indexing.disk.as_ref(), &self.idx_path(), &self.wanted(sealed))
-        {
-            return Ok(self.use_file(file));
+        if let Some(index) = self.open_file(sealed) {
+            return Ok(index);
         }
         let memory = read_segment(&self.segment, &self.indexing.hasher)?;
         self.build(&memory, sealed, parts)
+    }
+
+    /// Opens the index file, if there is one that can be used.
+    fn open_file(&self, sealed: &Sealed) -> Option<Arc<Index>> {
+        if self.file_is_unusable.load(Ordering::Relaxed) {
+            return None;
+        }
+        let wanted = self.wanted(sealed);
+        let file = FileIndex::open(self.indexing.disk.as_ref(), &self.idx_path(), &wanted).ok()?;
+        Some(self.use_file(file))
+    }
+
+    /// The index, unless it would have to be built, or is being built.
+    fn index_that_is_there(&self) -> Option<Arc<Index>> {
+        self.index.load_full().or_else(|| {
+            let _guard = self.building.try_lock().ok()?;
+            self.open_file(self.sealed.get()?)
+        })
     }
 
     /// Writes the index file out of what is in memory, and uses it. A full disk, or a store that may only be read, must
     /// not keep anyone from reading: then the bytes stay in memory.
     fn build(&self, memory: &MemoryIndex, sealed: &Sealed, parts: &[Arc<Part>]) -> Result<Arc<Index>, Error> {
         let wanted = self.wanted(sealed);
-        let bytes = encode(memory, &self.segment, wanted.clone(), |hash| {
-            Ok(newest_before(parts, self.number(), hash)?.map_or(0, |(part, _)| part.number()))
-        })?;
+        let previous = |hash| known_before(parts, self.number(), hash);
+        let bytes = encode(memory, &self.segment, wanted.clone(), previous)?;
         let (disk, path) = (self.indexing.disk.as_ref(), self.idx_path());
         let written = if self.indexing.read_only {
             None
@@ -256,19 +271,18 @@ fn count_between(first: Position, end: Position) -> u32 {
     u32::try_from(end.since(first)).unwrap_or(u32::MAX)
 }
 
-/// The newest part before segment `number` that holds a stream.
-pub(super) fn newest_before(
-    parts: &[Arc<Part>],
-    number: u64,
-    hash: u128,
-) -> Result<Option<(&Arc<Part>, StreamHere)>, Error> {
-    let all = Position::new(u64::MAX - 1);
-    for part in parts.iter().rev().filter(|part| part.number() < number) {
-        if let Some(here) = part.stream(parts, hash, all)? {
-            return Ok(Some((part, here)));
+/// Where the stream lay before segment `number`, as far as indexes that are there can tell. None is made for it: making
+/// one would ask for the one before, and so on through all of the log.
+fn known_before(parts: &[Arc<Part>], number: u64, hash: u128) -> Previous {
+    for part in older(parts, number).iter().rev() {
+        let Some(index) = part.index_that_is_there() else { return Previous::Unknown };
+        match part.term(&index, hash, u32::MAX) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Previous::Segment(part.number()),
+            Err(Unusable) => return Previous::Unknown,
         }
     }
-    Ok(None)
+    Previous::Unknown
 }
 
 impl std::fmt::Debug for Part {

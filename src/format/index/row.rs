@@ -12,7 +12,8 @@ use crate::model::StreamVersion;
 /// |  varint | `postings` | count 1: the ordinal of the event; else where the postings begin in their section      |
 /// |  varint | `bytes`    | only a stream: an eighth of the sum of its records' lengths                            |
 /// |  varint | `first`    | only a stream: version of its first event here                                         |
-/// |  varint | `back`     | only a stream whose `first` is above 1: how many segments before this one it lay last  |
+/// |  varint | `back`     | only a stream whose `first` is above 1: how many segments before this one it lay last; |
+/// |         |            | 0: not known                                                                           |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TermRow {
     pub(crate) hash: u128,
@@ -30,7 +31,7 @@ pub(crate) struct StreamRow {
     pub(crate) first: StreamVersion,
     /// The sum of the lengths of its records in the segment.
     pub(crate) bytes: u64,
-    /// How many segments before this one the stream lay last; 0 when it begins here.
+    /// How many segments before this one the stream lay last; 0 when it begins here, or nobody knew.
     pub(crate) back: u64,
 }
 

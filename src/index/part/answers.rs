@@ -116,7 +116,7 @@ impl Part {
     }
 
     /// A term's first `events` events, and what is known of it when it is a stream.
-    fn term(
+    pub(super) fn term(
         &self,
         index: &Arc<Index>,
         hash: u128,
@@ -136,7 +136,7 @@ impl Part {
                     bytes: stream.bytes,
                     previous: match self.number().checked_sub(stream.back) {
                         Some(number) if stream.back > 0 => Previous::Segment(number),
-                        _ => Previous::None,
+                        _ => Previous::Unknown,
                     },
                 });
                 Ok((count > 0).then_some((Postings { count, place: Place::File(row) }, facts)))
