@@ -85,13 +85,22 @@ impl Snapshots {
         };
         let sealed = envelope::seal(SCHEMA_V1, &stored)?;
         self.meta.put(&key(stream, version), &sealed).map_err(Error::from)?;
-        Ok(self.drop_oldest(stream)?)
+        Ok(self.drop_surplus(stream, self.reader.stream_version(hash)?)?)
     }
 
-    fn drop_oldest(&self, stream: &StreamName) -> Result<(), Error> {
+    /// Drops what can be of no use: versions that the stream does not have, as after an older log was put in the place of
+    /// a newer one, and all but the newest of the others.
+    fn drop_surplus(&self, stream: &StreamName, head: StreamVersion) -> Result<(), Error> {
         let keys = self.meta.scan_prefix(&prefix(stream))?;
-        let surplus = keys.len().saturating_sub(KEPT_MAX);
-        keys[..surplus].iter().try_for_each(|key| Ok(self.meta.delete(key)?))
+        let beyond = key(stream, head.next());
+        let (held, never) = keys.split_at(keys.partition_point(|key| *key < beyond));
+        let surplus = &held[..held.len().saturating_sub(KEPT_MAX)];
+        surplus.iter().chain(never).try_for_each(|key| Ok(self.meta.delete(key)?))
+    }
+
+    /// Lets go of the directory.
+    pub(crate) fn close(&self) {
+        self.meta.close();
     }
 
     /// The newest snapshot that is usable. One that is damaged or stands for other events is passed over.

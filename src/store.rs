@@ -376,6 +376,7 @@ impl Core {
         self.closed.store(true, Ordering::Release);
         let closed = self.committer.as_ref().map_or(Ok(()), |committer| committer.close());
         self.reader.visible().close();
+        self.snapshots.close();
         closed
     }
 }

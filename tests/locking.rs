@@ -157,8 +157,8 @@ fn a_clock_that_is_years_ahead_is_refused_unless_it_is_allowed() {
     assert_eq!(open(options()).head().get(), 2, "less than a year after the last commit");
 }
 
-#[test]
-fn a_torn_tail_is_kept_and_told() {
+/// A disk whose store holds one event and a torn tail.
+fn torn_in_a_write() -> SimDisk {
     let disk = SimDisk::new(1);
     let store = open(on(&disk));
     append(&store, "s", [event(1)]);
@@ -166,17 +166,46 @@ fn a_torn_tail_is_kept_and_told() {
     // A power cut in the middle of a write leaves some of its sectors.
     disk.record();
     append(&store, "s", [large_event(2, 5000)]);
-    let moments = disk.moments();
-    let (torn, store) = (0..100)
-        .map(|seed| moments[1].crash(seed))
-        .find_map(|torn| {
-            EventStore::open(on(&torn)).ok().filter(|s| s.torn_tail().is_some()).map(|s| (torn, s))
-        })
-        .expect("some seed tears the write");
+    let moment = &disk.moments()[1];
+    let is_torn = |seed: &u64| open(on(&moment.crash(*seed))).torn_tail().is_some();
+    let seed = (0..100).find(is_torn).expect("some seed tears the write");
+    moment.crash(seed)
+}
+
+#[test]
+fn a_torn_tail_opens_on_a_full_disk() {
+    let torn = torn_in_a_write();
+    torn.set_capacity(torn.paths().iter().map(|path| torn.read(path).expect("a file").len() as u64).sum());
+    let store = open(on(&torn));
+    let tail = store.torn_tail().expect("a tail was torn").clone();
+    assert_eq!(tail.kept_in, None, "there is no space for a copy");
+    assert!(!torn.paths().iter().any(|path| path.to_string_lossy().ends_with(".bin")), "half a copy is none");
+    append(&store, "s", [event(2)]);
+    assert_eq!(everything(&store).len(), 2);
+}
+
+#[test]
+fn a_second_crash_leaves_the_first_copy_of_a_tail_as_it_is() {
+    let torn = torn_in_a_write();
+    torn.record();
+    let kept_in = open(on(&torn)).torn_tail().and_then(|tail| tail.kept_in.clone()).expect("a copy");
+    let whole = torn.read(&kept_in).expect("the copy");
+    for moment in torn.moments() {
+        let killed = moment.crash_keeping_all();
+        let had_whole_copy = killed.read(&kept_in).is_ok_and(|copy| copy == whole);
+        drop(open(on(&killed)));
+        assert!(!had_whole_copy || killed.read(&kept_in).expect("the copy") == whole);
+    }
+}
+
+#[test]
+fn a_torn_tail_is_kept_and_told() {
+    let torn = torn_in_a_write();
+    let store = open(on(&torn));
     assert_eq!(everything(&store).len(), 1);
     let tail = store.torn_tail().expect("just found").clone();
     assert_eq!(tail.path, Path::new("store/log/0000000001.seg"));
-    let kept = torn.read(&tail.kept_in).expect("a copy is kept");
+    let kept = torn.read(&tail.kept_in.expect("there is space for a copy")).expect("a copy is kept");
     assert!(!kept.is_empty() && kept.iter().any(|byte| *byte != 0));
     let log = torn.read(&tail.path).expect("the segment");
     assert!(log[tail.offset as usize..].iter().all(|byte| *byte == 0), "its bytes cannot come back");
@@ -184,4 +213,16 @@ fn a_torn_tail_is_kept_and_told() {
     store.close().expect("closed");
     assert_eq!(open(on(&torn)).torn_tail(), None);
     assert_eq!(everything(&open(on(&torn))).len(), 2);
+}
+
+#[test]
+fn a_closed_store_lets_go_of_its_snapshots_while_a_handle_is_left() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let first = open(Options::new(dir.path()));
+    append(&first, "s", [event(1)]);
+    first.put_snapshot(&stream("s"), version(1), b"state".as_slice().into()).expect("saved");
+    first.close().expect("closed");
+    let second = open(Options::new(dir.path()));
+    let latest = second.latest_snapshot(&stream("s")).expect("the directory is free");
+    assert_eq!(latest.map(|snapshot| snapshot.version), Some(version(1)));
 }

@@ -7,6 +7,7 @@ mod find;
 mod mend;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ pub struct TornTail {
     pub path: PathBuf,
     /// Where in it.
     pub offset: u64,
-    /// A copy of the bytes, for whoever wants to look at them; it can be deleted.
-    pub kept_in: PathBuf,
+    /// A copy of the bytes, for whoever wants to look at them; it can be deleted. None when the disk was full.
+    pub kept_in: Option<PathBuf>,
 }
 
 /// Damage at the end of the log that took acknowledged events.
@@ -104,7 +105,7 @@ pub(crate) fn recover(
     if !exists && (search.read_only || !search.create) {
         return Err(OpenError::NotFound { path: search.dir.to_owned() });
     }
-    let lock = if search.read_only { None } else { Some(take_lock(search, &log_dir)?) };
+    let lock = if search.read_only { None } else { Some(take_lock(search, &log_dir, exists)?) };
     if lock.is_some() {
         remove_temporary(disk, &log_dir)?;
     }
@@ -160,16 +161,27 @@ fn no_open(fault: &FrameFault) -> String {
     format!("no valid OPEN frame begins the segment: {fault}")
 }
 
-fn take_lock(search: &Search<'_>, log_dir: &Path) -> Result<Lock, OpenError> {
+fn take_lock(search: &Search<'_>, log_dir: &Path, was_there: bool) -> Result<Lock, OpenError> {
     let disk = search.disk.as_ref();
     disk.create_dirs(log_dir).map_err(|error| Error::io("create", log_dir, error))?;
     let lock = Lock::take(disk, search.dir)?;
     // The directory may be new: its names must be as durable as what is written below them.
     let parent = search.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     for dir in [Some(search.dir), parent].into_iter().flatten() {
-        disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
+        match disk.sync_dir(dir) {
+            // What is above a store that was there before may be somebody else's.
+            Err(error) if was_there && Some(dir) == parent && is_not_ours(&error) => {}
+            synced => synced.map_err(|error| Error::io("sync", dir, error))?,
+        }
     }
     Ok(lock)
+}
+
+fn is_not_ours(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Removes what was being made when the store last stopped: a file gets its own name only when it is whole.
@@ -253,15 +265,18 @@ fn finish(
     if let Some(Lost { path, offset, what, readable, durable }) = lost {
         return Err(OpenError::AcknowledgedLoss { path, offset, what, readable, durable });
     }
-    for above in &tail.above {
-        let path = &above.segment.path;
+    let (scanned, garbage_end, unproven_from) = (tail.scanned, tail.garbage_end, tail.unproven_from);
+    for above in tail.above {
+        let path = &above.segment.path.clone();
+        // Not every system removes a file that is open.
+        drop(above);
         roll.disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
     }
-    let torn = match tail.garbage_end {
+    let torn = match garbage_end {
         Some(end) => Some(zero_tail(roll.disk.as_ref(), &roll.log_dir, &active, scanned.end, end)?),
         None => None,
     };
-    write_again(&active, tail.unproven_from, scanned.end)?;
+    write_again(&active, unproven_from, scanned.end)?;
     let mut writer = LogWriter {
         history,
         store: roll.store,

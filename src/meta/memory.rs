@@ -41,4 +41,6 @@ impl Meta for MemoryMeta {
         self.lock().retain(|key, _| !key.starts_with(prefix));
         Ok(())
     }
+
+    fn close(&self) {}
 }

@@ -31,6 +31,8 @@ pub(crate) trait Meta: Debug + Send + Sync {
     fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError>;
     /// Forgets every key that begins with `prefix`.
     fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError>;
+    /// Lets go of the directory, so that another store can have it. It is opened again when it is asked again.
+    fn close(&self);
 }
 
 /// The `meta` in a directory, opened when it is first asked; without a directory one in memory.

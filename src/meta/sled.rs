@@ -171,10 +171,7 @@ impl SledMeta {
 
 impl Drop for SledMeta {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let State::Open(db) = std::mem::replace(state, State::Closed) {
-            close(db);
-        }
+        self.close();
     }
 }
 
@@ -192,6 +189,15 @@ impl Meta for SledMeta {
         framed.extend(crc32fast::hash(value).to_le_bytes());
         framed.extend(value);
         self.with(|db| write_chunks(db, key, &framed))
+    }
+
+    fn close(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Open(_))
+            && let State::Open(db) = std::mem::replace(&mut *state, State::Closed)
+        {
+            close(db);
+        }
     }
 
     fn delete(&self, key: &[u8]) -> Result<(), MetaError> {

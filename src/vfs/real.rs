@@ -169,7 +169,8 @@ impl DiskFile for RealFile {
         let mut how = memmap2::MmapOptions::new();
         // SAFETY: the bytes behind a slice must neither vanish nor change while it lives. The `log` keeps that
         // promise: it never shortens a readable file and never rewrites bytes below the committed bound. Above the
-        // bound it does write, and there nobody asks for a slice: `Bytes` itself holds a pointer and reads nothing.
+        // bound a writer does write, and a reader beside it may look there for whether the log goes on: what it reads
+        // are plain bytes in one order or another, which count for nothing unless a checksum over them is right.
         let map = unsafe { how.len(len).map(&self.0) }?;
         Ok(Map::from_bytes(Bytes::from_owner(map)))
     }

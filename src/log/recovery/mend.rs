@@ -24,14 +24,8 @@ pub(super) fn zero_tail(
     from: u64,
     to: u64,
 ) -> Result<TornTail, Error> {
-    let kept_in = log_dir.join(format!("tail-{:010}-{from}.bin", segment.number()));
     let bytes = segment.slice(from, (to - from) as usize)?;
-    let copy = disk.open(&kept_in, OpenMode::Create).map_err(|error| Error::io("create", &kept_in, error))?;
-    // An earlier tail at the same place may have been longer.
-    copy.set_len(0)
-        .and_then(|()| copy.write_all_at(&bytes, 0))
-        .and_then(|()| copy.sync_data())
-        .map_err(|error| Error::io("write", &kept_in, error))?;
+    let kept_in = keep_copy(disk, log_dir, segment.number(), from, &bytes)?;
     drop(bytes);
     let file = segment.file()?;
     let write = |bytes: &[u8], at| {
@@ -44,6 +38,40 @@ pub(super) fn zero_tail(
     file.sync_data().map_err(|error| Error::io("sync", &segment.path, error))?;
     disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
     Ok(TornTail { path: segment.path.clone(), offset: from, kept_in })
+}
+
+/// Copies a torn tail to a file of its own. None when there is no space for it: a full disk must not keep the store from
+/// opening, and nothing in a torn tail was acknowledged.
+fn keep_copy(
+    disk: &dyn Disk,
+    log_dir: &Path,
+    number: SegmentNumber,
+    from: u64,
+    bytes: &[u8],
+) -> Result<Option<PathBuf>, Error> {
+    let path = free_name(disk, log_dir, &format!("tail-{number:010}-{from}"))?;
+    let copy = disk.open(&path, OpenMode::CreateNew);
+    let kept = copy.and_then(|copy| copy.write_all_at(bytes, 0).and_then(|()| copy.sync_data()));
+    match kept.map_err(|error| Error::io("write", &path, error).or_no_space()) {
+        Ok(()) => Ok(Some(path)),
+        Err(Error::NoSpace { .. }) => {
+            // It may not even have been made.
+            let _ = disk.remove(&path);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A name for a tail that no file has: the copy of a first crash is whole, that of a second during mending may not be.
+fn free_name(disk: &dyn Disk, log_dir: &Path, name: &str) -> Result<PathBuf, Error> {
+    let mut path = log_dir.join(format!("{name}.bin"));
+    let mut number = 1;
+    while disk.exists(&path).map_err(|error| Error::io("look for", &path, error))? {
+        number += 1;
+        path = log_dir.join(format!("{name}-{number}.bin"));
+    }
+    Ok(path)
 }
 
 /// Writes the identical bytes again and syncs: a sync that failed before a crash may have left pages that read well
