@@ -11,6 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::commit::Committer;
 use crate::error::{AppendError, Error, ImportError};
+use crate::format::event;
 use crate::model::{
     Append, EventId, EventOfStream, ExpectedVersion, NewEvent, Position, StreamName, StreamVersion,
 };
@@ -20,7 +21,7 @@ use crate::read::Reader;
 /// Events of one batch, at most.
 const BATCH_EVENTS_MAX: usize = 1000;
 
-/// Bytes of data and metadata of one batch, unless a single event has more.
+/// Bytes of one batch, unless a single event has more.
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
 /// How often a batch is compared again after another writer came between.
@@ -50,6 +51,8 @@ pub struct Importer {
     /// How many events without an id each stream has had, by a hash of its name.
     places: HashMap<u64, u64>,
     report: ImportReport,
+    /// Why a batch could not be committed.
+    failure: Option<ImportError>,
 }
 
 /// An event to be imported, with its id.
@@ -99,12 +102,19 @@ impl Importer {
             batch_bytes: 0,
             places: HashMap::new(),
             report,
+            failure: None,
         }
     }
 
     /// Adds the next event; commits the batch before it, and tells of it, when that is full. An event that can never be
     /// appended is refused at once, before it spoils a batch.
+    ///
+    /// When a batch could not be committed, the import has ended: every later call answers with the same error, so that
+    /// no event is passed over unnoticed. Begin a new one, and push everything again.
     pub fn push(&mut self, stream: StreamName, event: NewEvent) -> Result<Option<BatchReport>, ImportError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
         let bytes =
             event.data.bytes().len() + event.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
         let bytes = bytes as u64;
@@ -122,8 +132,9 @@ impl Importer {
             let what = format!("stream {stream} belongs to the store: names that start with `$` are its own");
             return Err(AppendError::Invalid { what }.into());
         }
+        let bytes = bytes + surroundings_max(&stream, &event);
         let full = self.batch.len() as u64 >= self.limits.append_events_max.min(BATCH_EVENTS_MAX as u64)
-            || self.batch_bytes + bytes > BATCH_BYTES_MAX.min(self.limits.append_bytes_max / 4);
+            || self.batch_bytes + bytes > BATCH_BYTES_MAX.min(self.limits.append_bytes_max / 2);
         let committed = if full && !self.batch.is_empty() { Some(self.commit()?) } else { None };
 
         let id = match &event.id {
@@ -138,6 +149,9 @@ impl Importer {
 
     /// Commits the last batch, and tells of it and of the whole.
     pub fn finish(mut self) -> Result<(Option<BatchReport>, ImportReport), ImportError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         let last = if self.batch.is_empty() { None } else { Some(self.commit()?) };
         Ok((last, self.report))
     }
@@ -157,6 +171,12 @@ impl Importer {
     }
 
     fn commit(&mut self) -> Result<BatchReport, ImportError> {
+        let committed = self.try_commit();
+        self.failure = committed.as_ref().err().cloned();
+        committed
+    }
+
+    fn try_commit(&mut self) -> Result<BatchReport, ImportError> {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         let committer = self.committer.clone()?;
@@ -221,6 +241,15 @@ impl Importer {
         }
         Ok(append)
     }
+}
+
+/// The most that an event takes in a frame beside its data and metadata.
+fn surroundings_max(stream: &StreamName, event: &NewEvent) -> u64 {
+    const NAME_BYTES_MAX: usize = 255;
+    // The record's header and padding; id, source and content type; the labels, which repeat metadata.
+    let labels = event.metadata.as_ref().map_or(0, |metadata| metadata.labels().as_bytes().len());
+    let names = stream.as_str().len() + event.event_type.as_str().len() + 3 * NAME_BYTES_MAX;
+    (event::HEADER_LEN + 8 + names + labels) as u64
 }
 
 /// The id of an event that has none: the same each time the same event stands at the same place of its stream.

@@ -132,3 +132,31 @@ fn writers_on_the_same_streams_and_the_import_lose_nothing() {
     let found: Vec<u64> = events.iter().filter_map(line_of).map(|n| n.parse().expect("a number")).collect();
     assert!(found.into_iter().eq(0..2500), "each line once, in order");
 }
+
+#[test]
+fn an_import_that_lost_a_batch_goes_no_further() {
+    let store = open(on(&SimDisk::new(1)));
+    let mut import = store.import();
+    let at = |n: u64| event(n).id(EventId::parse(&format!("evt-{n}")).expect("legal"));
+    import.push(stream("s"), at(1)).expect("taken");
+    store.close().expect("closed");
+    let failed = (2..5000).find_map(|n| import.push(stream("s"), at(n)).err()).expect("a batch is committed");
+    let again = import.push(stream("s"), at(9)).expect_err("the batch before it is lost");
+    assert_eq!(again.to_string(), failed.to_string());
+    assert!(import.finish().is_err());
+}
+
+#[test]
+fn a_batch_of_small_events_with_long_names_fits_small_appends() {
+    let limits = {
+        let mut limits = annals::Limits::default();
+        limits.append_bytes_max = 128 << 10;
+        limits
+    };
+    let store = open(on(&SimDisk::new(1)).limits(limits));
+    let mut import = store.import();
+    for n in 0..1000 {
+        import.push(stream(&"s".repeat(255)), event(n)).expect("each event is small");
+    }
+    assert_eq!(import.finish().expect("batches fit").1.appended, 1000);
+}

@@ -8,8 +8,8 @@ use std::thread::Thread;
 
 use annals::testkit::SimDisk;
 use annals::{
-    Data, Delivery, Error, EventStore, EventType, NewEvent, Options, Position, QueryItem, Subscribe,
-    Subscription, SubscriptionStream,
+    Data, Delivery, Error, EventStore, EventType, NewEvent, Options, Position, QueryItem, StreamVersion,
+    Subscribe, Subscription, SubscriptionStream,
 };
 use futures_core::Stream;
 
@@ -205,13 +205,8 @@ fn the_largest_bounds_find_nothing_and_break_nothing() {
     }
     assert_eq!(read(&store, annals::Read::all().before(position)).len(), 1);
     assert_eq!(store.streams(position).expect("readable").count(), 0);
-    let mut subscription = store
-        .subscribe(Subscribe::stream(stream("s")).after_version(of_stream))
-        .expect("a version that never comes");
-    assert_eq!(
-        subscription.try_next().transpose().expect("readable"),
-        Some(Delivery::CaughtUp(Position::new(1)))
-    );
+    let beyond = Subscribe::stream(stream("s")).after_version(of_stream);
+    assert!(store.subscribe(beyond).is_err(), "no stream was ever at that version");
 }
 
 #[test]
@@ -290,4 +285,50 @@ fn a_filter_that_terms_answer_goes_straight_from_one_event_to_the_next() {
     assert_eq!(positions(&found), [9_000, 25_001]);
     check_progress(&found);
     assert_eq!(checkpoints(&found), [0; 0], "there is nothing between them to look at");
+}
+
+#[test]
+fn the_end_is_told_also_when_a_checkpoint_came_first() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk).segment_bytes(1 << 20));
+    for first in (0..15_000).step_by(1000) {
+        append(&store, "s", (first..first + 1000).map(event));
+    }
+    let item = QueryItem { prefix: Some("t".to_owned()), ..QueryItem::default() };
+    let found = all_deliveries(&store, &item, 0);
+    assert_eq!(checkpoints(&found), [10_000]);
+    assert_eq!(found.last(), Some(&Delivery::CaughtUp(Position::new(15_000))));
+}
+
+#[test]
+fn a_subscription_to_a_stream_never_goes_back_behind_its_position() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk).segment_bytes(4 << 20));
+    for first in (0..30_000).step_by(1000) {
+        append(&store, "s", (first..first + 1000).map(event));
+    }
+    let subscription = store.subscribe(Subscribe::stream(stream("s")).after(Position::new(25_000)));
+    let mut subscription = subscription.expect("within the head");
+    store.close().expect("closed");
+    let mut at = 25_000;
+    while let Some(delivery) = subscription.next() {
+        if let Delivery::Event(event) = delivery.expect("whole") {
+            assert_eq!(event.position().get(), at + 1);
+        }
+        assert!(subscription.position().get() >= at, "{} after {at}", subscription.position());
+        at = subscription.position().get();
+    }
+    assert_eq!(at, 30_000);
+}
+
+#[test]
+fn a_version_that_a_stream_never_had_is_no_cursor() {
+    let store = open(on(&SimDisk::new(1)));
+    append(&store, "s", [event(1)]);
+    let after = |version| Subscribe::stream(stream("s")).after_version(StreamVersion::new(version));
+    assert!(store.subscribe(after(1)).is_ok());
+    let refused = store.subscribe(after(2)).expect_err("it is at 1");
+    assert!(refused.to_string().contains("at version 1"), "{refused}");
+    let of_all = Subscribe::all().after_version(StreamVersion::new(1));
+    assert!(store.subscribe(of_all).expect_err("which stream?").to_string().contains("one stream"));
 }

@@ -172,11 +172,7 @@ struct Terms {
 }
 
 impl Terms {
-    fn gather(
-        index: &MemoryIndex,
-        segment: u64,
-        previous: impl Fn(u128) -> Previous,
-    ) -> Terms {
+    fn gather(index: &MemoryIndex, segment: u64, previous: impl Fn(u128) -> Previous) -> Terms {
         let mut sorted: Vec<(u128, u32)> =
             (0..index.terms()).map(|number| (index.hash_of(number), number)).collect();
         sorted.sort_unstable();

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwapOption;
 
 use super::build::{encode, read_segment, wanted, write_file};
-use super::file::{FileIndex, Unusable};
 use super::catalog::older;
+use super::file::{FileIndex, Unusable};
 use super::memory::{MemoryIndex, Previous};
 use super::term::TermHasher;
 use crate::error::Error;

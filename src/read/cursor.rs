@@ -54,10 +54,10 @@ impl Cursor {
         }
     }
 
-    /// Over the versions of a stream within bounds. The position bound only saves work: what it leaves is filtered.
+    /// Over the versions of a stream within bounds.
     pub(super) fn stream(
         reader: &Reader,
-        parts: &PartList,
+        all: &PartList,
         visible: Position,
         hash: u128,
         direction: Direction,
@@ -66,14 +66,21 @@ impl Cursor {
         let from = bounds.from.max(StreamVersion::new(1));
         match direction {
             Direction::Forward => {
-                let parts = reader.parts_of_stream(parts, visible, hash, |part, here| {
+                let parts = reader.parts_of_stream(all, visible, hash, |part, here| {
                     here.first <= from || part.first <= bounds.after.next()
                 })?;
-                let next = parts.last().map_or(from, |(_, here)| here.first.max(from));
+                let mut next = from;
+                if let Some((part, here)) = parts.last() {
+                    // What lies at or before the position is not even looked at.
+                    let ordinal = bounds.after.next().since(part.first);
+                    let before =
+                        part.rank(all, &here.postings, u32::try_from(ordinal).unwrap_or(u32::MAX))?;
+                    next = here.first.advanced(before.into()).max(from);
+                }
                 Ok(Cursor::Stream { parts, next, last: bounds.to })
             }
             Direction::Backward => {
-                let at = catalog::newest(parts, hash, visible)?;
+                let at = catalog::newest(all, hash, visible)?;
                 let next = at.as_ref().map_or(StreamVersion::START, |(_, here)| here.last().min(bounds.to));
                 Ok(Cursor::StreamBackward { hash, at, next, last: from })
             }

@@ -48,6 +48,8 @@ pub struct Subscription {
     /// Where the subscriber was last told that it is.
     told: Option<Position>,
     delivered: bool,
+    /// The subscriber was told once that it has reached the end.
+    caught_up: bool,
     ended: bool,
 }
 
@@ -67,14 +69,30 @@ impl Subscription {
                 subscribe.after
             )));
         }
+        let stream = subscribe.stream.as_ref().map(|name| reader.stream_hash(name.as_str()));
+        let version = stream.map_or(Ok(StreamVersion::START), |hash| reader.stream_version(hash))?;
+        if subscribe.after_version > version {
+            let what = match &subscribe.stream {
+                None => {
+                    "a version belongs to one stream: subscribe to a stream, or give a position".to_owned()
+                }
+                Some(name) => format!(
+                    "version {} lies beyond stream {name}, which is at version {version}; the cursor belongs to another \
+                     history",
+                    subscribe.after_version
+                ),
+            };
+            return Err(Error::invalid(what));
+        }
         Ok(Subscription {
             reader: reader.clone(),
-            stream: subscribe.stream.as_ref().map(|name| reader.stream_hash(name.as_str())),
+            stream,
             scanned: subscribe.after,
             version: subscribe.after_version,
             events: None,
             told: None,
             delivered: false,
+            caught_up: false,
             ended: false,
             subscribe,
         })
@@ -167,9 +185,9 @@ impl Subscription {
     /// What is to be told at the end of what was visible. After events, that they were the last; after a long stretch
     /// of others, how far they reach.
     fn reached_end(&mut self) -> Option<Delivery> {
-        let first_time = self.told.is_none();
         let silent = self.scanned.since(self.told.unwrap_or_default());
-        let delivery = if first_time || self.delivered {
+        let delivery = if !self.caught_up || self.delivered {
+            self.caught_up = true;
             Delivery::CaughtUp(self.scanned)
         } else if silent >= CHECKPOINT_EVENTS {
             Delivery::Checkpoint(self.scanned)
@@ -184,7 +202,7 @@ impl Subscription {
     /// Whether there may be events to deliver. A subscriber of one stream does not look further than its stream.
     fn has_news(&mut self) -> Result<bool, Error> {
         let visible = self.reader.visible().get();
-        if self.told.is_none() {
+        if !self.caught_up {
             return Ok(true);
         }
         if visible == self.scanned {
