@@ -37,7 +37,7 @@ impl Clock for Gate {
 }
 
 impl Gate {
-    fn set(&self, shut: bool) {
+    pub(crate) fn set(&self, shut: bool) {
         self.0.0.lock().expect("no panic").shut = shut;
         self.0.1.notify_all();
     }
