@@ -11,6 +11,7 @@ mod groups;
 mod import;
 mod lineage;
 mod locking;
+mod mutants;
 mod query;
 mod resync;
 mod segments;

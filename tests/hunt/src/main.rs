@@ -3,6 +3,7 @@
 //! `cargo hunt --help` lists them. Every run prints its seed and its figures, and ends with an error at the first finding.
 
 mod fuzz;
+mod mutants;
 
 use std::process::ExitCode;
 
@@ -19,10 +20,12 @@ struct Hunt {
 #[derive(Debug, Subcommand)]
 enum Command {
     Fuzz(fuzz::Fuzz),
+    Mutants(mutants::Mutants),
 }
 
 fn main() -> ExitCode {
     match Hunt::parse().command {
         Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Mutants(mutants) => mutants.run(),
     }
 }

@@ -1,0 +1,293 @@
+//! Engines that are broken on purpose: each breaks one promise in one place, and tests of `tests/` must notice.
+//!
+//! `tests/mutants.rs` checks in every run that each mutant still has its place in the source, and `cargo hunt mutants`
+//! breaks the engine with each in turn. What a mutant replaces stands in its file exactly once.
+
+/// One break of the engine.
+pub(crate) struct Mutant {
+    /// What the broken engine does.
+    pub(crate) does: &'static str,
+    /// The file that is changed.
+    pub(crate) file: &'static str,
+    /// The text that is replaced.
+    pub(crate) text: &'static str,
+    /// What is put there.
+    pub(crate) by: &'static str,
+    /// The tests that fail then, each of them: module and function in `tests/`.
+    pub(crate) caught_by: &'static [&'static str],
+}
+
+const CRASH: &str =
+    "crash::what_was_acknowledged_survives_a_crash_at_every_operation_and_one_during_recovery";
+const FAULTS: &str = "faults::whichever_operation_fails_nothing_acknowledged_is_lost";
+const FLIPPED_HEADER: &str = "damage::every_flipped_bit_of_a_header_is_harmless_or_told";
+const FLIPPED: &str = "damage::a_flipped_bit_anywhere_is_harmless_or_told";
+
+/// Every mutant, by the promise that it breaks.
+pub(crate) const MUTANTS: &[Mutant] = &[
+    // Acknowledged means on stable storage.
+    Mutant {
+        does: "acknowledges without a sync",
+        file: "src/log/writer.rs",
+        text: r#"file.sync_data().map_err(|error| Error::io("sync", path, error))?;"#,
+        by: "",
+        caught_by: &[CRASH],
+    },
+    Mutant {
+        does: "acknowledges before it writes and syncs",
+        file: "src/commit/group.rs",
+        text: "self.end.writer.flush()?;
+        for admitted in &self.admitted {",
+        by: "for admitted in &self.admitted {
+            admitted.pending.slot.complete(Ok(admitted.receipt()));
+        }
+        self.end.writer.flush()?;
+        for admitted in &self.admitted {",
+        caught_by: &[FAULTS],
+    },
+    Mutant {
+        does: "skips the sync of the directory when it names a segment",
+        file: "src/log/blank.rs",
+        text: r#"disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;"#,
+        by: "",
+        caught_by: &[CRASH],
+    },
+    Mutant {
+        does: "names a segment whose header was not synced",
+        file: "src/log/blank.rs",
+        text: r#"file.sync_data().map_err(|error| Error::io("sync", path, error))?;"#,
+        by: "",
+        caught_by: &[CRASH],
+    },
+    Mutant {
+        does: "writes into the next segment before the seal is synced",
+        file: "src/log/writer.rs",
+        text: "self.stage_control(FrameKind::Seal, &body);
+                self.flush()?;",
+        by: r#"self.stage_control(FrameKind::Seal, &body);
+                let path = &self.segment.path;
+                let sealed = self.segment.file.write_all_at(&self.staged, self.written);
+                sealed.map_err(|error| Error::io("write", path, error))?;
+                self.staged.clear();"#,
+        caught_by: &[CRASH],
+    },
+    Mutant {
+        does: "does not write again what a failed sync may have left in memory",
+        file: "src/log/recovery.rs",
+        text: "write_again(&active, tail.unproven_from, scanned.end)?;",
+        by: "",
+        caught_by: &["resync::what_a_reopened_store_shows_survives_a_power_cut_at_once"],
+    },
+    Mutant {
+        does: "refuses an append by what is not durable yet",
+        file: "src/commit/group.rs",
+        text: "self.refused.push((pending, refusal));",
+        by: "pending.slot.complete(Err(refusal));",
+        caught_by: &["groups::a_refusal_is_told_only_when_what_it_rests_on_is_durable"],
+    },
+    // Damage is told, never returned, never taken for the end.
+    Mutant {
+        does: "ignores the checksum of an event that is read",
+        file: "src/read/reader.rs",
+        text: "event::check(&record).map_err(damaged)?;",
+        by: "",
+        caught_by: &[FLIPPED],
+    },
+    Mutant {
+        does: "ignores the checksums of the events of a frame",
+        file: "src/format/frame.rs",
+        text: "super::event::check(record)
+            .and_then(|()| super::event::check_terms(record))",
+        by: "super::event::check_terms(record)",
+        caught_by: &[CRASH],
+    },
+    Mutant {
+        does: "ignores the checksum of a frame header",
+        file: "src/format/frame.rs",
+        text: "if found != wanted {",
+        by: "if false {",
+        caught_by: &[FLIPPED_HEADER],
+    },
+    Mutant {
+        does: "cuts the log at the first bad frame, whatever was acknowledged behind it",
+        file: "src/log/recovery.rs",
+        text: "let lost = if *durable > readable {",
+        by: "let lost = if false {",
+        caught_by: &[FLIPPED, FLIPPED_HEADER],
+    },
+    Mutant {
+        does: "does not look for acknowledged frames behind a bad one",
+        file: "src/log/recovery.rs",
+        text: "fold(here, Position::max);",
+        by: "fold(here, Position::max).min(Position::START);",
+        caught_by: &[FLIPPED],
+    },
+    Mutant {
+        does: "does not ask STATE what was acknowledged",
+        file: "src/log/recovery.rs",
+        text: "let durable = known(scanned.open.history).max(scanned.durable).max(beyond);",
+        by: "let _ = known;
+    let durable = scanned.durable.max(beyond);",
+        caught_by: &[FLIPPED],
+    },
+    Mutant {
+        does: "believes the blocks of an index without their checksums",
+        file: "src/index/file.rs",
+        text: "self.check(block)?;
+        }
+        Ok(self.map.read(buffer, start)?)",
+        by: "let _ = block;
+        }
+        Ok(self.map.read(buffer, start)?)",
+        caught_by: &[FLIPPED],
+    },
+    Mutant {
+        does: "takes any index file for that of its segment",
+        file: "src/index/file.rs",
+        text: "if !same || ",
+        by: "let _ = same;
+        if ",
+        caught_by: &["damage::swapped_files_are_harmless_or_told"],
+    },
+    Mutant {
+        does: "builds an index of what can be read of a damaged segment",
+        file: "src/index/build.rs",
+        text: "Some(scanned) if scanned.sealed.is_some() => Ok(()),",
+        by: "Some(_) => Ok(()),",
+        caught_by: &["segments::a_reader_of_a_damaged_segment_without_index_is_told_instead_of_given_less"],
+    },
+    Mutant {
+        does: "joins frames that do not follow each other",
+        file: "src/log/scan.rs",
+        text: "if header.chain != self.chain {",
+        by: "if false {",
+        caught_by: &["lineage::frames_of_two_continuations_are_not_joined"],
+    },
+    Mutant {
+        does: "joins segments that do not follow each other",
+        file: "src/log/recovery/find.rs",
+        text: "if frame.header_crc == chain && ",
+        by: "let _ = chain;
+            if ",
+        caught_by: &["lineage::segments_of_two_continuations_are_not_joined"],
+    },
+    // A torn tail always opens, and its bytes do not come back.
+    Mutant {
+        does: "leaves the bytes of a torn tail where they are",
+        file: "src/log/recovery/mend.rs",
+        text: "write(&zeros[..zeros.len().min((to - at) as usize)], at)?;",
+        by: "let _ = (&write, at);",
+        caught_by: &["locking::a_torn_tail_is_kept_and_told"],
+    },
+    Mutant {
+        does: "does not raise the epoch",
+        file: "src/log/recovery.rs",
+        text: "epoch: scanned.epoch + 1,",
+        by: "epoch: scanned.epoch,",
+        caught_by: &["lineage::each_opening_for_writing_raises_the_epoch_of_its_frames"],
+    },
+    Mutant {
+        does: "believes the STATE of another store",
+        file: "src/log/recovery.rs",
+        text: ".filter(|state| state.store == active.header.store && state.history == open)",
+        by: ".filter(|_| open == open)",
+        caught_by: &["lineage::the_state_of_another_store_is_not_believed"],
+    },
+    Mutant {
+        does: "calls durable in a frame what is synced together with it",
+        file: "src/log/writer.rs",
+        text: "durable: self.durable,
+            commit_time",
+        by: "durable: self.next.previous(),
+            commit_time",
+        caught_by: &["lineage::a_group_that_was_torn_anywhere_opens"],
+    },
+    // Versions, conflicts, visibility, order.
+    Mutant {
+        does: "checks expected versions without the appends of the same group",
+        file: "src/commit/group.rs",
+        text: "if let Some(head) = self.heads.get(&stream.hash) {",
+        by: "if let Some(head) = self.heads.get(&stream.hash).filter(|_| false) {",
+        caught_by: &["groups::a_refusal_in_a_group_does_not_touch_its_neighbours_and_all_share_one_sync"],
+    },
+    Mutant {
+        does: "begins the versions of a stream anew in each segment",
+        file: "src/commit/committer.rs",
+        text: "if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };",
+        by: "{
+                let _ = (here, sealed);
+                None
+            };",
+        caught_by: &[CRASH],
+    },
+    Mutant {
+        does: "makes events visible before they are indexed",
+        file: "src/commit/group.rs",
+        text: "self.end.writer.flush()?;
+        for admitted in &self.admitted {",
+        by: "self.end.writer.flush()?;
+        self.shared.visible.publish(self.end.writer.next().previous());
+        for admitted in &self.admitted {",
+        caught_by: &["waking::whoever_is_woken_by_an_event_can_read_it"],
+    },
+    Mutant {
+        does: "acknowledges before the events are visible",
+        file: "src/commit/group.rs",
+        text: "self.shared.visible.publish(last);",
+        by: "for admitted in &self.admitted {
+            admitted.pending.slot.complete(Ok(admitted.receipt()));
+        }
+        self.shared.visible.publish(last);",
+        caught_by: &["waking::whoever_has_a_receipt_can_read_the_event_at_once"],
+    },
+    Mutant {
+        does: "shows a reader beside it what was written and not synced",
+        file: "src/log/recovery.rs",
+        text: "let visible = readable.min(*durable);",
+        by: "let visible = readable;",
+        caught_by: &["locking::a_reader_does_not_see_what_was_written_and_not_synced"],
+    },
+    Mutant {
+        does: "lets a subscriber go on from the head instead of from what it has read",
+        file: "src/subscription/mod.rs",
+        text: "self.scanned = self.scanned.max(events.head());",
+        by: "self.scanned = self.reader.visible().get();",
+        caught_by: &["waking::a_subscriber_skips_nothing_that_comes_while_it_reads"],
+    },
+    Mutant {
+        does: "lets commit times follow a clock that goes back",
+        file: "src/commit/group.rs",
+        text: "let now = now.max(end.writer.last_time());",
+        by: "",
+        caught_by: &["locking::commit_times_never_decrease_whatever_the_clock_does"],
+    },
+    Mutant {
+        does: "believes a clock that is years ahead",
+        file: "src/store/open.rs",
+        text: "if fresh || options.read_only",
+        by: "if true || fresh || options.read_only",
+        caught_by: &["locking::a_clock_that_is_years_ahead_is_refused_unless_it_is_allowed"],
+    },
+    // Failure latches, and one process writes.
+    Mutant {
+        does: "goes on after a failed write or sync",
+        file: "src/commit/committer.rs",
+        text: "*lock(&self.failed) = Some(error.to_string());",
+        by: "drop(error);",
+        caught_by: &[FAULTS],
+    },
+    Mutant {
+        does: "writes without the lock",
+        file: "src/log/lock.rs",
+        text: "if !file.try_lock()",
+        by: "if false && !file.try_lock()",
+        caught_by: &["locking::a_second_writer_is_refused_and_told_who_the_first_is"],
+    },
+    Mutant {
+        does: "writes files in a store that is only read",
+        file: "src/index/part.rs",
+        text: "if self.indexing.read_only {",
+        by: "if false {",
+        caught_by: &["fuzz::a_damaged_directory_gives_an_error_or_what_was_there"],
+    },
+];
