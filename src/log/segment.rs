@@ -136,6 +136,7 @@ impl Segment {
     /// Where the last byte that is not zero ends, at or after `from`; none when there are only zeros.
     pub(crate) fn end_of_bytes(&self, from: u64) -> Result<Option<u64>, Error> {
         const STEP: usize = 1 << 16;
+        const PART: usize = 64;
         // Comparing blocks is many times faster than looking at each byte, and most of a young segment is zeros.
         let zeros = [0; STEP];
         let mut end = self.header.capacity;
@@ -143,7 +144,9 @@ impl Segment {
             let start = end.saturating_sub(STEP as u64).max(from);
             let bytes = self.slice(start, (end - start) as usize)?;
             if bytes[..] != zeros[..bytes.len()] {
-                let last = bytes.iter().rposition(|byte| *byte != 0).expect("the block is not all zeros");
+                let zero_parts = bytes.rchunks(PART).take_while(|part| **part == zeros[..part.len()]).count();
+                let rest = &bytes[..bytes.len() - zero_parts * PART];
+                let last = rest.iter().rposition(|byte| *byte != 0).expect("the block is not all zeros");
                 return Ok(Some(start + last as u64 + 1));
             }
             end = start;
