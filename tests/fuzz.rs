@@ -1,9 +1,9 @@
 //! Every decoder, a directory and the store itself on inputs that nobody meant: mutations, and what once went wrong.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use annals::testkit::fuzz::{TARGETS, run, seeds};
+use annals::testkit::fuzz::{TARGETS, run_on, seeds, seeds_in};
 
 /// Comes to a few seconds for all targets together. `ANNALS_FUZZ_EXECUTIONS` says another number for each.
 const EXECUTIONS: u64 = 20_000;
@@ -19,7 +19,41 @@ fn runs(target: &str) {
         "crafted_log" | "open_directory" | "operations" => EXECUTIONS_OF_STORES,
         _ => EXECUTIONS,
     };
-    run(target, setting("ANNALS_FUZZ_SEED", SEED), setting("ANNALS_FUZZ_EXECUTIONS", usual));
+    let (_, function) = TARGETS.iter().find(|(name, _)| *name == target).expect("the target is listed");
+    let (seed, executions) = (setting("ANNALS_FUZZ_SEED", SEED), setting("ANNALS_FUZZ_EXECUTIONS", usual));
+    let golden = seeds_in(&golden_files());
+    let seeds = [seeds(target), golden.get(target).cloned().unwrap_or_default()].concat();
+    run_on(target, &seeds, seed, executions, function);
+}
+
+/// The files of the golden directory that seeds are cut out of.
+fn golden_files() -> Vec<(PathBuf, Vec<u8>)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    let listed =
+        [dir.clone(), dir.join("log")].into_iter().flat_map(|dir| fs::read_dir(dir).expect("is there"));
+    let paths = listed.map(|entry| entry.expect("a directory can be listed").path());
+    let files = paths.filter(|path| path.is_file());
+    files.map(|path| (path.clone(), fs::read(path).expect("a file can be read"))).collect()
+}
+
+#[test]
+fn the_golden_directory_gives_seeds_to_every_decoder_of_files() {
+    let golden = seeds_in(&golden_files());
+    let of_files = [
+        "segment_header",
+        "frame",
+        "event",
+        "state",
+        "index_header",
+        "index_entry",
+        "labels",
+        "metadata",
+        "data",
+    ];
+    for target in of_files {
+        assert!(golden.get(target).is_some_and(|seeds| !seeds.is_empty()), "{target}");
+    }
+    assert!(golden.keys().all(|name| TARGETS.iter().any(|(target, _)| target == name)));
 }
 
 fn setting(name: &str, usual: u64) -> u64 {

@@ -4,10 +4,11 @@
 //! without looking, and what it could read must say the same when it is written and read again. A checksum stops
 //! nearly every mutation, so decoders are also given the bytes with their checksums mended.
 //!
-//! [`run`] mutates valid inputs on a stable compiler; the crate in `fuzz/` gives the same functions to libFuzzer.
+//! [`Search`] mutates valid inputs on a stable compiler; the crate in `fuzz/` gives the same functions to libFuzzer.
 
 mod bytes;
 mod directory;
+mod golden;
 mod input;
 mod log;
 mod mutate;
@@ -17,9 +18,10 @@ mod text;
 
 pub use bytes::{envelope, event, frame, index_entry, index_header, labels, segment_header, state};
 pub use directory::open_directory;
+pub use golden::seeds_in;
 pub use log::crafted_log;
 pub use operations::operations;
-pub use runner::{run, run_on};
+pub use runner::{Finding, Search, run_on};
 pub use text::{data, metadata, names, timestamp};
 
 /// What may be given any bytes.

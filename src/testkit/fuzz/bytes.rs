@@ -178,9 +178,9 @@ fn with_mended_frame(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut body = bytes[frame::HEADER_LEN..][..body_len].to_vec();
     let mut fields = super::input::Input::new(&header[8..]);
     let kind = match fields.u32() & 3 {
-        0 => FrameKind::Open,
-        1 => FrameKind::Seal,
+        1 => FrameKind::Open,
         2 => FrameKind::Data,
+        3 => FrameKind::Seal,
         _ => FrameKind::Close,
     };
     let count = fields.u32();
@@ -200,6 +200,13 @@ fn with_mended_frame(bytes: &[u8]) -> Option<Vec<u8>> {
     };
     let (header_bytes, crc) = header.encode(SALT, OFFSET);
     Some([&header_bytes[..], &body, &frame::encode_trailer(header.len, crc)].concat())
+}
+
+/// A whole frame of a segment, moved to where these targets have theirs.
+pub(super) fn moved_frame(whole: &[u8], header: FrameHeader) -> Vec<u8> {
+    let (start, crc) = header.encode(SALT, OFFSET);
+    let body = &whole[frame::HEADER_LEN..whole.len() - frame::TRAILER_LEN];
+    [&start[..], body, &frame::encode_trailer(header.len, crc)].concat()
 }
 
 /// Gives each record its right checksum, and tells that of them all.
