@@ -52,7 +52,7 @@ pub(crate) enum Line<'a> {
 /// What the server says when it refuses (RFC 9457).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Problem {
+pub(super) struct Problem {
     title: Option<String>,
     detail: Option<String>,
     status: u16,
@@ -63,7 +63,7 @@ struct Problem {
 /// The lines between results.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Control {
+pub(super) enum Control {
     CaughtUp(IgnoredAny),
     Checkpoint(IgnoredAny),
     Skipped(serde_json::Value),
@@ -183,7 +183,7 @@ impl Answer {
 }
 
 /// Reads a line that is no result. Results begin with other keys, so most lines are told by their first bytes.
-fn control(line: &[u8]) -> Option<Control> {
+pub(super) fn control(line: &[u8]) -> Option<Control> {
     const KEYS: [&[u8]; 4] = [b"{\"caughtUp\":", b"{\"checkpoint\":", b"{\"skipped\":", b"{\"error\":"];
     KEYS.iter().any(|key| line.starts_with(key)).then(|| serde_json::from_slice(line).ok())?
 }
@@ -191,8 +191,8 @@ fn control(line: &[u8]) -> Option<Control> {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Failure {
         let status = problem.status;
-        let text =
-            problem.detail.or(problem.title).unwrap_or_else(|| format!("the server answered {status}"));
+        let said = [problem.detail, problem.title].into_iter().flatten().find(|text| !text.trim().is_empty());
+        let text = said.unwrap_or_else(|| format!("the server answered {status}"));
         let text = match problem.line {
             Some(line) => format!("line {line}: {text}"),
             None => text,

@@ -8,6 +8,8 @@ mod client;
 mod events;
 mod export;
 mod failure;
+#[cfg(feature = "testkit")]
+pub(crate) mod fuzz;
 mod import;
 mod incoming;
 mod lines;

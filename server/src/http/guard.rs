@@ -29,7 +29,7 @@ pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: N
 
 /// `hosts` are the names allowed beside those of the loopback; none when the server can be reached from elsewhere and
 /// cannot know all its names.
-fn check_headers(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
+pub(super) fn check_headers(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if let Some(hosts) = hosts
         && !is_own(host, hosts)

@@ -92,7 +92,7 @@ fn run(
     mut results: Results,
 ) {
     let mut importer = store.import();
-    let mut lines = LineSplitter { partial: Vec::new(), number: 0, bytes_max: line_bytes_max };
+    let mut lines = LineSplitter::new(line_bytes_max);
     let mut push = |number: u64, line: &[u8]| push_line(&mut importer, &mut results, number, line);
     let mut imported = Ok(());
     while imported.is_ok() {
@@ -225,14 +225,18 @@ fn line_of(value: &impl Serialize) -> Bytes {
 }
 
 /// Cuts pieces into lines. A line that spans pieces is put together; none may be longer than `bytes_max`.
-struct LineSplitter {
+pub(super) struct LineSplitter {
     partial: Vec<u8>,
     number: u64,
     bytes_max: u64,
 }
 
 impl LineSplitter {
-    fn split(
+    pub(super) fn new(bytes_max: u64) -> LineSplitter {
+        LineSplitter { partial: Vec::new(), number: 0, bytes_max }
+    }
+
+    pub(super) fn split(
         &mut self,
         mut piece: &[u8],
         mut each: impl FnMut(u64, &[u8]) -> Result<(), Problem>,
@@ -255,7 +259,10 @@ impl LineSplitter {
     }
 
     /// The last line, which need not end in a line break.
-    fn finish(&mut self, mut each: impl FnMut(u64, &[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
+    pub(super) fn finish(
+        &mut self,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         each_filled(self.number + 1, &std::mem::take(&mut self.partial), &mut each)
     }
 
@@ -300,7 +307,7 @@ mod tests {
 
     fn split(pieces: &[&str], bytes_max: u64) -> Result<Vec<(u64, String)>, Problem> {
         let mut lines = Vec::new();
-        let mut splitter = LineSplitter { partial: Vec::new(), number: 0, bytes_max };
+        let mut splitter = LineSplitter::new(bytes_max);
         let mut keep = |number: u64, line: &[u8]| {
             lines.push((number, String::from_utf8_lossy(line).into_owned()));
             Ok(())

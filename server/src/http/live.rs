@@ -69,7 +69,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
 }
 
 /// The last position that the client got, as a browser that reconnects tells it.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
     let Some(given) = headers.get("last-event-id") else { return Ok(None) };
     match given.to_str().unwrap_or("?") {
         "" => Ok(None),

@@ -7,6 +7,10 @@ mod append;
 mod body;
 mod chunks;
 mod condition;
+#[cfg(feature = "testkit")]
+pub(crate) mod fuzz;
+#[cfg(feature = "testkit")]
+pub(crate) mod fuzz_request;
 mod guard;
 mod import;
 mod live;

@@ -81,7 +81,7 @@ pub(crate) async fn serve(
 }
 
 /// Every resource behind the checks that all requests pass.
-fn router(app: Arc<App>) -> Router {
+pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(append::router())
         .merge(read::router())

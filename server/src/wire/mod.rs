@@ -6,10 +6,10 @@
 mod body;
 mod error;
 mod event;
+#[cfg(feature = "testkit")]
+pub(crate) mod fuzz;
 mod params;
 mod query;
-#[cfg(test)]
-mod tests;
 mod write;
 
 pub(crate) use body::{BodyKind, parse_events, parse_transaction};

@@ -1,0 +1,137 @@
+//! Targets for bodies and parameters: none panics, and what can be read is the same after a store has had it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use annals::testkit::SimDisk;
+use annals::{Append, EventStore, ExpectedVersion, Options, Position, Read, RecordedEvent, StreamName};
+
+use super::*;
+
+/// The most events of one body.
+const EVENTS_MAX: u64 = 4;
+
+/// Events that one store in memory takes before another one is made.
+const STORE_EVENTS_MAX: u64 = 1000;
+
+const EVENTS: [&str; 4] = [
+    r#"{"type":"order.created","data":{"total": 99.950,"text":"\u00e9\n"}}"#,
+    r#"{"id":"evt-1","type":"größe","timestamp":"2024-07-15T16:32:22.50+02:00","source":"shop","stream":"order-1","data":[ 1e400 ]}"#,
+    r#"{"type":"t","data":null,"version":"1.0","routingKey":"a.b","metadata":{ "version":"1.0","tags":["k:v"],"x":{"y":[1,2]} }}"#,
+    r#"{"type":"t","dataBase64":"AP8=","dataContentType":"image/png","metadata":null,"cacheInvalidation":["k"]}"#,
+];
+
+/// Bytes as one event: what is read says the same once a store has taken it and it was written out.
+pub fn wire_event(json: &[u8]) {
+    drop(parse_event(json, Purpose::Import));
+    let Ok(wire) = parse_event(json, Purpose::Append) else { return };
+    let stream = StreamName::parse("s").expect("is legal");
+    let recorded = recorded(&stream, &wire);
+
+    // What its writer left out, the store has set.
+    let wanted = wire.event.id(recorded.id()).timestamp(recorded.timestamp());
+    let mut written = Vec::new();
+    write_event(&mut written, &recorded, Form::Exact);
+    let again = parse_event(&written, Purpose::Import).expect("what is written can be read");
+    assert_eq!((again.stream, again.event_type), (Some(stream), wire.event_type));
+    assert_eq!(again.event, wanted);
+
+    for form in [Form::Line, Form::Replay] {
+        let mut line = Vec::new();
+        write_event(&mut line, &recorded, form);
+        assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
+        assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok());
+    }
+}
+
+/// The event as a store has it.
+fn recorded(stream: &StreamName, wire: &WireEvent) -> RecordedEvent {
+    thread_local! {
+        static STORE: RefCell<Option<EventStore>> = const { RefCell::new(None) };
+    }
+    STORE.with_borrow_mut(|kept| {
+        let store = match kept.take().filter(|store| store.head() < Position::new(STORE_EVENTS_MAX)) {
+            Some(store) => store,
+            None => store(),
+        };
+        let receipt = store.append(Append::to(stream.clone(), ExpectedVersion::Any, [wire.event.clone()]));
+        let receipt = receipt.expect("an event of legal parts can be appended");
+        let mut events = store.read(Read::stream(stream.clone()).backward().limit(1)).expect("a legal read");
+        let recorded = events.next().expect("it was appended").expect("it is whole");
+        assert_eq!(recorded.id(), receipt.streams[0].events[0].id);
+        *kept = Some(store);
+        recorded
+    })
+}
+
+fn store() -> EventStore {
+    let disk = Arc::new(SimDisk::new(0));
+    let options = Options::new("store").disk(disk).background(false).segment_bytes(annals::SEGMENT_BYTES_MIN);
+    EventStore::open(options).expect("an empty disk takes a store")
+}
+
+pub(crate) fn event_seeds() -> Vec<String> {
+    EVENTS.map(str::to_owned).to_vec()
+}
+
+/// Bytes as a body of events, in both forms.
+pub fn wire_events(body: &[u8]) {
+    for kind in [BodyKind::Json, BodyKind::Lines] {
+        match parse_events(body, kind, EVENTS_MAX) {
+            Ok(events) => assert!((1..=EVENTS_MAX).contains(&(events.len() as u64))),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+pub(crate) fn events_seeds() -> Vec<String> {
+    let [one, two, three, four] = EVENTS;
+    vec![
+        format!("[{one},\n{two}]"),
+        format!("{one}\n\r\n{two}\n{three}"),
+        four.to_owned(),
+        format!(" [ {three} , {four} ] "),
+    ]
+}
+
+/// Bytes as the body of a transaction.
+pub fn wire_transaction(body: &[u8]) {
+    match parse_transaction(body, EVENTS_MAX) {
+        Ok(writes) => {
+            let events: usize = writes.iter().map(|write| write.events.len()).sum();
+            assert!((writes.len()..=EVENTS_MAX as usize).contains(&events) && !writes.is_empty());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+pub(crate) fn transaction_seeds() -> Vec<String> {
+    let [one, two, three, four] = EVENTS;
+    vec![
+        format!(r#"{{"writes":[{{"stream":"a","expectedVersion":"none","events":[{one},{four}]}}]}}"#),
+        format!(
+            r#"{{"writes":[{{"stream":"order-1","expectedVersion":5,"events":[{two}]}},
+               {{"stream":"b","events":[{three}]}}],"conditions":[]}}"#
+        ),
+    ]
+}
+
+/// Bytes as a query string: what is read says the same when it is written and read again.
+pub fn wire_params(query: &[u8]) {
+    let Ok(query) = std::str::from_utf8(query) else { return };
+    let known = &[QUERY_PARAMS, EVENT_PARAMS, STREAM_PARAMS];
+    let Ok(params) = Params::parse(query, known) else { return };
+    assert_eq!(Params::parse(&params.encode(), known).as_ref(), Ok(&params));
+    drop(parse_read(&params, None, || Position::new(7)));
+    drop(parse_read(&params, StreamName::parse("s").ok(), || Position::new(7)));
+    drop(parse_query(&params));
+}
+
+pub(crate) fn params_seeds() -> Vec<String> {
+    let seeds = [
+        "types=a%20b,c&tags=k:v&tags=x%2Cy:z&prefix=order-&limit=5&direction=backward",
+        "after=head&before=18446744073709551615&since=2024-07-15T14:32:22%2B02:00&system=true",
+        "from=1&to=9&categories=order&correlationId=%C3%A9&tenantId=&streams=a",
+    ];
+    seeds.map(str::to_owned).to_vec()
+}
