@@ -455,21 +455,27 @@ mod tests {
         u128::from(stream) << 100 | 1
     }
 
+    /// The hash of an id whose ordinal this is.
+    fn id_hash(n: u32) -> u64 {
+        u64::from(n) << 40 | u64::from(n)
+    }
+
+    fn insert(index: &MemoryIndex, n: u32, streams: u32) {
+        let mut terms = RecordTerms::new(stream_hash(n % streams), id_hash(n));
+        terms.others.push(7);
+        terms.others.push(7);
+        index.insert(NewEntry {
+            offset: n * 8,
+            bytes: 8,
+            version: StreamVersion::new(u64::from(n / streams) + 1),
+            terms: &terms,
+            previous: Previous::None,
+        });
+    }
+
     fn filled(streams: u32, events: u32) -> MemoryIndex {
         let index = MemoryIndex::new(1 << 20, 1 << 20);
-        for n in 0..events {
-            let stream = n % streams;
-            let mut terms = RecordTerms::new(stream_hash(stream), u64::from(n) << 32 | u64::from(n));
-            terms.others.push(7);
-            terms.others.push(7);
-            index.insert(NewEntry {
-                offset: n * 8,
-                bytes: 8,
-                version: StreamVersion::new(u64::from(n / streams) + 1),
-                terms: &terms,
-                previous: Previous::None,
-            });
-        }
+        (0..events).for_each(|n| insert(&index, n, streams));
         index
     }
 
@@ -481,11 +487,13 @@ mod tests {
 
     #[test]
     fn every_event_of_every_term_is_found() {
-        for streams in [1, 3, 500] {
-            let index = filled(streams, 10_000);
+        // An interpreter takes a thousand times as long.
+        let events: u32 = if cfg!(miri) { 300 } else { 10_000 };
+        for streams in [1, 3, events / 20] {
+            let index = filled(streams, events);
             for stream in 0..streams {
-                let here = index.term(stream_hash(stream), 10_000).expect("has events");
-                let wanted: Vec<u32> = (0..10_000).filter(|n| n % streams == stream).collect();
+                let here = index.term(stream_hash(stream), events).expect("has events");
+                let wanted: Vec<u32> = (0..events).filter(|n| n % streams == stream).collect();
                 assert_eq!(here.count as usize, wanted.len());
                 for from in (0..here.count).step_by(17) {
                     let to = (from + 5).min(here.count);
@@ -494,9 +502,9 @@ mod tests {
                     assert_eq!(index.rank(&here, wanted[from as usize] + 1), from + 1);
                 }
             }
-            let all = index.term(7, 10_000).expect("has events");
+            let all = index.term(7, events).expect("has events");
             assert!(index.stream_facts(&all).is_none(), "it is no stream");
-            assert_eq!(ordinals(&index, &all, 0, all.count), (0..10_000).collect::<Vec<_>>());
+            assert_eq!(ordinals(&index, &all, 0, all.count), (0..events).collect::<Vec<_>>());
         }
     }
 
@@ -511,9 +519,33 @@ mod tests {
     }
 
     #[test]
+    fn readers_on_other_threads_see_every_event_that_was_counted_whole() {
+        let events: u32 = if cfg!(miri) { 60 } else { 20_000 };
+        let index = MemoryIndex::new(1 << 20, 1 << 20);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut seen = 0;
+                    while seen < events {
+                        seen = index.events();
+                        let Some(last) = seen.checked_sub(1) else { continue };
+                        assert_eq!(index.offset(last), last * 8);
+                        let here = index.term(stream_hash(last % 3), seen).expect("has an event");
+                        assert_eq!(here.count, last / 3 + 1);
+                        assert_eq!(ordinals(&index, &here, here.count - 1, here.count), [last]);
+                        assert!(index.ids(id_hash(last)).contains(&last));
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            (0..events).for_each(|n| insert(&index, n, 3));
+        });
+    }
+
+    #[test]
     fn ids_are_found() {
         let index = filled(3, 100);
-        assert_eq!(index.ids(7 << 32 | 7), [7]);
+        assert_eq!(index.ids(id_hash(7)), [7]);
         assert!(index.ids(200).is_empty());
         assert_eq!(index.events_by_id().map(|(_, ordinals)| ordinals.len()).sum::<usize>(), 100);
     }

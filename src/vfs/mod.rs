@@ -136,3 +136,48 @@ impl Map {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes as a map of the system has them: behind an owner that is dropped with the last slice.
+    fn owned(len: usize) -> Map {
+        Map::from_bytes(Bytes::from_owner((0..len).map(|n| n as u8).collect::<Vec<u8>>()))
+    }
+
+    #[test]
+    fn a_slice_outlives_the_map_and_every_clone_of_it() {
+        let map = owned(100);
+        let slice = map.clone().slice(10, 5).expect("inside");
+        let within = slice.slice(1..3);
+        drop((map, slice));
+        assert_eq!(within, &[11, 12][..]);
+    }
+
+    #[test]
+    fn what_is_inside_is_readable_and_what_reaches_beyond_is_refused() {
+        let map = owned(16);
+        for offset in [0, 1, 15, 16, 17, u64::MAX - 1, u64::MAX] {
+            for len in [0, 1, 15, 16, 17] {
+                let inside = offset.checked_add(len as u64).is_some_and(|end| end <= 16);
+                let mut buffer = vec![0; len];
+                assert_eq!(map.slice(offset, len).is_ok(), inside, "{len} bytes at {offset}");
+                assert_eq!(map.read(&mut buffer, offset).is_ok(), inside, "{len} bytes at {offset}");
+                assert!(!inside || map.slice(offset, len).expect("inside") == buffer);
+            }
+        }
+        assert!(owned(0).is_empty() && !map.is_empty());
+    }
+
+    #[test]
+    fn threads_share_a_map() {
+        let map = owned(64);
+        std::thread::scope(|scope| {
+            for at in 0..4 {
+                let map = map.clone();
+                scope.spawn(move || assert_eq!(map.slice(at, 1).expect("inside")[0], at as u8));
+            }
+        });
+    }
+}
