@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::term::RecordTerms;
 use crate::model::StreamVersion;
 
-/// What one allocation holds.
-const CHUNK: usize = 4096;
+/// What one allocation holds. Little where Miri watches, so that it sees more than one.
+const CHUNK: usize = if cfg!(miri) { 16 } else { 4096 };
 
 /// Stands for "no event", "no entry" and "no block". All are counted from 0 and stay far below.
 const NONE: u32 = u32::MAX;
