@@ -37,11 +37,16 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes as one request to a small store.
 pub fn http_request(bytes: &[u8]) {
+    drop(answered(bytes));
+}
+
+/// The answer to the request that the bytes are, checked; none when they are none.
+fn answered(bytes: &[u8]) -> Option<Parts> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
         Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads can be started")
     });
-    let Some(request) = request_of(bytes) else { return };
+    let request = request_of(bytes)?;
     let method = request.method().clone();
     let store = store();
     let (stop, stopping) = watch::channel(false);
@@ -62,6 +67,7 @@ pub fn http_request(bytes: &[u8]) {
     let events = store.read(Read::all().system(true)).expect("a legal read");
     let positions = events.map(|event| event.expect("every event is whole").position().get());
     assert!(positions.eq(1..=store.head().get()));
+    Some(head)
 }
 
 /// A store with a few events and a snapshot: a copy of one that was made once.
@@ -174,7 +180,7 @@ pub(crate) fn seeds() -> Vec<String> {
         "/limits",
         "/events/",
     ];
-    let accepts = ["application/json", "text/event-stream", "*/*"];
+    let accepts = ["application/json, */*;q=0.1", "text/event-stream, */*;q=0.5", "*/*"];
     let asked = get.iter().zip(accepts.iter().cycle()).map(|(path, accept)| {
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nIf-None-Match: \"4\"\r\n\r\n")
     });
@@ -193,4 +199,17 @@ pub(crate) fn seeds() -> Vec<String> {
         sent("DELETE /events/order-1/snapshot", "json", ""),
     ];
     asked.chain(posted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_is_a_request_that_is_granted_so_that_mutations_reach_what_lies_behind() {
+        for seed in seeds().iter().filter(|seed| !seed.starts_with("GET /events/ ")) {
+            let head = answered(seed.as_bytes()).expect("a seed is a request");
+            assert!(head.status.as_u16() < 400, "{seed}: {head:?}");
+        }
+    }
 }
