@@ -62,5 +62,5 @@ pub use read::{Direction, Events, Read, StreamInfo, Streams};
 pub use snapshot::Snapshot;
 pub use store::{EventStore, Health, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};
-pub use verify::{Fault, VerifyReport};
+pub use verify::{Fault, Note, VerifyReport};
 pub use vfs::{Disk, DiskFile, Map, OpenMode, RealDisk};

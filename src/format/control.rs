@@ -35,6 +35,18 @@ pub(crate) struct Seal {
     pub(crate) last_time: Timestamp,
 }
 
+impl Seal {
+    /// Counts a data frame.
+    pub(crate) fn add(&mut self, count: u32, commit_time: Timestamp) {
+        self.events += u64::from(count);
+        self.frames += 1;
+        if self.frames == 1 {
+            self.first_time = commit_time;
+        }
+        self.last_time = commit_time;
+    }
+}
+
 /// What an OPEN says beside its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Open {

@@ -49,6 +49,8 @@ pub(crate) enum EventFault {
     Parts,
     #[error("a stream version of {found}, which cannot be")]
     Version { found: StreamVersion },
+    #[error("a record of position {position}, {back} bytes behind its frame, which does not belong here")]
+    Place { back: u32, position: Position },
     #[error("a name or the metadata is not UTF-8")]
     Utf8,
     #[error("the id has a control character")]
@@ -116,6 +118,14 @@ pub(crate) fn seal(record: &mut [u8], mut crc: BodyCrc, position: Position, vers
     let crc = crc.finalize();
     put(record, 4, crc.to_le_bytes());
     crc
+}
+
+/// Gives a whole record another place: in a frame, among all events, in its stream. Tells its new checksum.
+pub(crate) fn move_to(record: &mut [u8], frame_back: u32, position: Position, version: StreamVersion) -> u32 {
+    put(record, 32, frame_back.to_le_bytes());
+    let mut crc = BodyCrc::new();
+    crc.update(&record[24..]);
+    seal(record, crc, position, version)
 }
 
 /// The record that begins at `at` of `body`, by its length alone.
@@ -294,6 +304,17 @@ mod tests {
             assert!(read.tags().eq(["a:b"]));
             assert!(read.says_the_same_as(&event()));
         }
+    }
+
+    #[test]
+    fn a_record_that_is_moved_says_the_same_at_another_place() {
+        let mut record = sealed(&event(), "evt-1");
+        let crc = move_to(&mut record, 64, Position::new(3), StreamVersion::new(2));
+        check(&record).expect("the checksum fits");
+        assert_eq!((crc, frame_back(&record)), (super::crc(&record), 64));
+        let read = decode(record.into(), Timestamp::default()).expect("whole");
+        assert_eq!((read.position().get(), read.stream_version().get()), (3, 2));
+        assert!(read.says_the_same_as(&event()));
     }
 
     #[test]

@@ -183,6 +183,35 @@ fn header_crc(header: &[u8; HEADER_LEN], salt: u64, offset: u64) -> u32 {
     crc.finalize()
 }
 
+/// A salt under which these bytes are the header of a frame at `offset`, as far as their checksum can tell.
+///
+/// A checksum leads back to the seed that it began with. It is the segment's only if other frames agree: any bytes have
+/// some salt.
+pub(crate) fn salt_of(header: &[u8; HEADER_LEN], offset: u64) -> u64 {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    let mut register = !u32_at(header, 60);
+    for byte in header[..60].iter().rev() {
+        for _ in 0..8 {
+            register = match register >> 31 {
+                0 => register << 1,
+                _ => (register ^ POLYNOMIAL) << 1 | 1,
+            };
+        }
+        register ^= u32::from(*byte);
+    }
+    u64::from(!register ^ seed(0, offset))
+}
+
+/// The length that the trailer at the start of `bytes` repeats; none when there are too few.
+pub(crate) fn trailer_len(bytes: &[u8]) -> Option<u32> {
+    bytes.get(..TRAILER_LEN).map(|trailer| u32_at(trailer, 0))
+}
+
+/// Whether a frame may begin with these bytes.
+pub(crate) fn begins_like_a_frame(bytes: [u8; 4]) -> bool {
+    u32::from_le_bytes(bytes) == MAGIC
+}
+
 /// The trailer of the frame with this length and header checksum.
 pub(crate) fn encode_trailer(len: u32, header_crc: u32) -> [u8; TRAILER_LEN] {
     let mut out = [0; TRAILER_LEN];
@@ -260,6 +289,16 @@ mod tests {
         let (bytes, _) = header().encode(11, 8192);
         for (salt, offset) in [(11, 8200), (12, 8192), (11 | 1 << 40, 8192)] {
             assert!(matches!(FrameHeader::decode(&bytes, salt, offset), Err(FrameFault::HeaderCrc { .. })));
+        }
+    }
+
+    #[test]
+    fn a_header_leads_back_to_a_salt_that_fits_every_frame_of_its_segment() {
+        let salt = 0x1122_3344_5566_7788;
+        let found = salt_of(&header().encode(salt, 8192).0, 8192);
+        for offset in [8192, 8288, 1 << 30] {
+            let (bytes, crc) = header().encode(salt, offset);
+            assert_eq!(FrameHeader::decode(&bytes, found, offset), Ok((header(), crc)));
         }
     }
 

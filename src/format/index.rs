@@ -164,6 +164,17 @@ impl IndexHeader {
         self.checksums_at() + self.blocks() as u64 * 4
     }
 
+    /// Whether both are about one segment.
+    pub(crate) fn is_about(&self, other: &IndexHeader) -> bool {
+        self.store == other.store
+            && self.number == other.number
+            && self.salt == other.salt
+            && self.generation == other.generation
+            && self.seal_crc == other.seal_crc
+            && self.first == other.first
+            && self.events == other.events
+    }
+
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         put(&mut out, 0, MAGIC);

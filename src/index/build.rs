@@ -230,13 +230,10 @@ struct Ids {
 
 impl Ids {
     fn gather(index: &MemoryIndex) -> Ids {
-        let bits = directory_bits(index.events() as usize).min(index.id_bits());
+        let bits = directory_bits(index.events() as usize);
         let mut ids = Ids { bits, directory: Vec::with_capacity((1 << bits) + 1), entries: Vec::new() };
-        let mut sorted: Vec<(u64, u32, u32)> = Vec::with_capacity(index.events() as usize);
-        for (first_bits, ordinals) in index.events_by_id() {
-            let slot = slot(first_bits, bits);
-            sorted.extend(ordinals.into_iter().map(|ordinal| (slot, index.id_low(ordinal), ordinal)));
-        }
+        let of = |ordinal| (slot(index.id_of(ordinal), bits), index.id_of(ordinal) as u32, ordinal);
+        let mut sorted: Vec<(u64, u32, u32)> = (0..index.events()).map(of).collect();
         sorted.sort_unstable();
         for (number, (slot, hash, ordinal)) in (0..).zip(sorted) {
             while ids.directory.len() as u64 <= slot {

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use crate::format::HeaderFault;
 use crate::format::index::filter::{self, BLOCK_LEN};
 use crate::format::index::postings::{self, RUN, RUN_BYTES_MAX, RUN_ENTRY_LEN, RunEntry};
 use crate::format::index::row::{TermRow, known_bytes};
 use crate::format::index::{
-    BLOCK, HEADER_LEN, ID_LEN, INDEX_VERSION, IndexHeader, SECTIONS, Section, TIME_STEP, decode_id, slot,
+    BLOCK, HEADER_LEN, ID_LEN, IndexHeader, SECTIONS, Section, TIME_STEP, decode_id, slot,
 };
 use crate::model::Timestamp;
 use crate::vfs::{Disk, Map, OpenMode};
@@ -48,14 +47,8 @@ impl FileIndex {
         let mut bytes = [0; HEADER_LEN];
         map.read(&mut bytes, 0)?;
         let header = IndexHeader::decode(&bytes).map_err(|_| Unusable)?;
-        let same = header.store == wanted.store
-            && header.number == wanted.number
-            && header.salt == wanted.salt
-            && header.generation == wanted.generation
-            && header.seal_crc == wanted.seal_crc
-            && header.first == wanted.first
-            && header.events == wanted.events;
-        if !same || map.len() != header.file_len() || header.filter_blocks == 0 {
+        let fits = header.is_about(wanted) && map.len() == header.file_len();
+        if !fits || header.filter_blocks == 0 {
             return Err(Unusable);
         }
         let checksums = map.slice(header.checksums_at(), header.blocks() * 4)?;
@@ -64,14 +57,6 @@ impl FileIndex {
         }
         let checked = (0..header.blocks().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(FileIndex { sections: header.layout(), header, map, checked })
-    }
-
-    /// Whether the file is an index of an earlier version, which is no damage: it is built again when it is used.
-    pub(super) fn is_of_an_earlier_version(disk: &dyn Disk, path: &Path) -> bool {
-        let mut header = [0; HEADER_LEN];
-        let read = disk.open(path, OpenMode::Read).and_then(|file| file.read_exact_at(&mut header, 0));
-        let fault = IndexHeader::decode(&header).err();
-        read.is_ok() && matches!(fault, Some(HeaderFault::IndexVersion { found }) if found < INDEX_VERSION)
     }
 
     pub(super) fn file_len(&self) -> u64 {
@@ -128,11 +113,6 @@ impl FileIndex {
         }
         word.fetch_or(bit, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Checks every block.
-    pub(super) fn check_all(&self) -> Result<(), Unusable> {
-        (1..=self.header.blocks() as u64).try_for_each(|block| self.check(block))
     }
 
     fn number(&self, section: Section, at: u64) -> Result<u32, Unusable> {

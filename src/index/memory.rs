@@ -80,7 +80,7 @@ pub(crate) struct TermHere {
 #[derive(Default)]
 struct Event {
     offset: AtomicU32,
-    id_low: AtomicU32,
+    id: AtomicU64,
     /// The event before it in the bucket of its id.
     next_id: AtomicU32,
 }
@@ -204,7 +204,7 @@ impl MemoryIndex {
         event.offset.store(new.offset, Ordering::Relaxed);
 
         let id_bucket = &self.id_buckets[bucket(new.terms.id, self.id_buckets.len())];
-        event.id_low.store(new.terms.id as u32, Ordering::Relaxed);
+        event.id.store(new.terms.id, Ordering::Relaxed);
         event.next_id.store(id_bucket.load(Ordering::Relaxed), Ordering::Relaxed);
 
         self.add_to_stream(&new, ordinal);
@@ -305,9 +305,9 @@ impl MemoryIndex {
         self.event_list.get(ordinal).offset.load(Ordering::Relaxed)
     }
 
-    /// The low half of the hash of an event's id.
-    pub(super) fn id_low(&self, ordinal: u32) -> u32 {
-        self.event_list.get(ordinal).id_low.load(Ordering::Relaxed)
+    /// The hash of an event's id.
+    pub(super) fn id_of(&self, ordinal: u32) -> u64 {
+        self.event_list.get(ordinal).id.load(Ordering::Relaxed)
     }
 
     /// A term's events among the first `events` of the segment; none when it has none there.
@@ -386,31 +386,12 @@ impl MemoryIndex {
         let mut at = self.id_buckets[bucket(hash, self.id_buckets.len())].load(Ordering::Acquire);
         while at != NONE {
             let event = self.event_list.get(at);
-            if event.id_low.load(Ordering::Relaxed) == hash as u32 {
+            if event.id.load(Ordering::Relaxed) == hash {
                 found.push(at);
             }
             at = event.next_id.load(Ordering::Relaxed);
         }
         found
-    }
-
-    /// The ordinals of all events, by the first bits of the hashes of their ids.
-    pub(super) fn events_by_id(&self) -> impl Iterator<Item = (u64, Vec<u32>)> {
-        let bits = self.id_bits();
-        self.id_buckets.iter().enumerate().map(move |(number, newest)| {
-            let mut ordinals = Vec::new();
-            let mut at = newest.load(Ordering::Acquire);
-            while at != NONE {
-                ordinals.push(at);
-                at = self.event_list.get(at).next_id.load(Ordering::Relaxed);
-            }
-            ((number as u64).checked_shl(64 - bits).unwrap_or(0), ordinals)
-        })
-    }
-
-    /// How many bits of an id's hash [`events_by_id`](Self::events_by_id) goes by.
-    pub(super) fn id_bits(&self) -> u32 {
-        self.id_buckets.len().ilog2()
     }
 }
 
@@ -547,6 +528,6 @@ mod tests {
         let index = filled(3, 100);
         assert_eq!(index.ids(id_hash(7)), [7]);
         assert!(index.ids(200).is_empty());
-        assert_eq!(index.events_by_id().map(|(_, ordinals)| ordinals.len()).sum::<usize>(), 100);
+        assert_eq!(index.id_of(7), id_hash(7));
     }
 }

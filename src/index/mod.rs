@@ -4,6 +4,7 @@
 
 mod build;
 pub(crate) mod catalog;
+mod check;
 mod file;
 mod memory;
 mod part;
@@ -13,6 +14,7 @@ mod term;
 
 pub(crate) use build::add_frame;
 pub(crate) use catalog::{Catalog, Head};
+pub(crate) use check::{IndexCheck, IndexFault};
 pub(crate) use memory::{MemoryIndex, NewEntry, Previous};
 pub(crate) use part::{Indexing, Part, Sealed, StreamHere};
 pub(crate) use plan::Plan;

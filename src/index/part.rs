@@ -253,17 +253,6 @@ impl Part {
             }
         }
     }
-
-    /// Checks every byte of its index file; true when there is none to check.
-    pub(crate) fn index_is_whole(&self) -> bool {
-        let Some(sealed) = self.sealed.get() else { return true };
-        let path = self.idx_path();
-        let disk = self.indexing.disk.as_ref();
-        if !disk.exists(&path).unwrap_or(false) || FileIndex::is_of_an_earlier_version(disk, &path) {
-            return true;
-        }
-        FileIndex::open(disk, &path, &self.wanted(sealed)).and_then(|index| index.check_all()).is_ok()
-    }
 }
 
 /// How many events lie from `first` to before `end`, which may be a bound far beyond all events.

@@ -29,6 +29,22 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Keeps writers away without writing a byte; none where no process has ever written.
+    pub(crate) fn keep_out_writers(disk: &dyn Disk, dir: &Path) -> Result<Option<Lock>, OpenError> {
+        let path = dir.join("LOCK");
+        let file = match disk.open(&path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", &path, error).into()),
+        };
+        match file.try_lock().map_err(|error| Error::io("lock", &path, error))? {
+            true => Ok(Some(Lock { _file: file })),
+            false => Err(OpenError::Locked { path: dir.to_owned(), holder: holder(file.as_ref()) }),
+        }
+    }
+}
+
 /// Who holds the lock, as far as the file tells. Some systems let nobody read a locked file.
 fn holder(file: &dyn DiskFile) -> String {
     let mut text = [0; HOLDER_BYTES_MAX];

@@ -4,18 +4,29 @@
 //! is the `commit`'s.
 
 mod blank;
+mod evidence;
 mod lock;
+mod records;
 mod recovery;
 mod scan;
 mod segment;
 mod state;
+mod steady;
+mod survey;
+mod wreck;
 mod writer;
 
 pub(crate) use blank::Blank;
+pub(crate) use evidence::Evidence;
+pub(crate) use lock::Lock;
+pub(crate) use records::Record;
 pub use recovery::TornTail;
 pub(crate) use recovery::{FoundSegment, Lost, Recovered, Search, recover};
 pub(crate) use scan::{Frame, Scanned, scan};
 pub(crate) use segment::{Segment, segment_number, segment_path};
+pub(crate) use state::state_path;
+pub(crate) use survey::{Before, Met, Survey, What};
+pub(crate) use wreck::Wreck;
 pub(crate) use writer::{LogWriter, Roll};
 
 use std::path::{Path, PathBuf};

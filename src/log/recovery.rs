@@ -11,7 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::find::{Above, Last, chain_back, durable_beyond, find_last, segment_numbers};
+pub(super) use self::find::durable_beyond;
+use self::find::{Above, Last, chain_back, find_last, segment_numbers};
 use self::mend::{create, write_again, zero_tail};
 use super::lock::Lock;
 use super::log_dir;

@@ -143,12 +143,7 @@ impl Scanned {
         let shape = FrameFault::Shape { kind: header.kind as u8, len: header.len };
         match header.kind {
             FrameKind::Data if header.count > 0 => {
-                self.so_far.events += u64::from(header.count);
-                self.so_far.frames += 1;
-                if self.so_far.frames == 1 {
-                    self.so_far.first_time = header.commit_time;
-                }
-                self.so_far.last_time = header.commit_time;
+                self.so_far.add(header.count, header.commit_time);
             }
             FrameKind::Seal if control::decode_seal(frame.body()) == Some(self.so_far) => {
                 self.sealed = Some((frame.offset, frame.header_crc));

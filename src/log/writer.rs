@@ -126,12 +126,7 @@ impl LogWriter {
         frame[trailer_at..].copy_from_slice(&encode_trailer(len, crc));
 
         self.staged.extend_from_slice(frame);
-        self.so_far.events += u64::from(count);
-        self.so_far.frames += 1;
-        if self.so_far.frames == 1 {
-            self.so_far.first_time = self.last_time;
-        }
-        self.so_far.last_time = self.last_time;
+        self.so_far.add(count, self.last_time);
         self.took(u64::from(len), crc);
         self.next = header.next_position();
         self.closed = false;

@@ -51,6 +51,11 @@ impl Labels {
         Labels(packed.into())
     }
 
+    /// The labels, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Label, &str)> {
+        unpack(&self.0)
+    }
+
     /// The packed form.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -75,7 +75,7 @@ pub(super) fn find_last(
 
 /// The largest durable position that a valid frame header behind `from` names. It was true when the frame was built,
 /// whatever became of the frame.
-pub(super) fn durable_beyond(segment: &Segment, from: u64) -> Result<Position, Error> {
+pub(in crate::log) fn durable_beyond(segment: &Segment, from: u64) -> Result<Position, Error> {
     let mut durable = Position::START;
     let Some(end) = segment.end_of_bytes(from)? else { return Ok(durable) };
     let magic = *b"ANFR";

@@ -54,9 +54,17 @@ impl Cut {
         else {
             return;
         };
-        let streams = header.layout()[index::Section::Streams as usize] as usize;
-        for row in bytes[streams..].chunks_exact(index::STREAM_LEN).take(header.streams as usize) {
-            self.add("index_entry", row);
+        let at = header.layout()[index::Section::Terms as usize] as usize;
+        let mut rows = bytes.get(at..at + header.rows_len as usize).unwrap_or_default();
+        let known = index::row::known_bytes(header.term_bits);
+        while !rows.is_empty() {
+            let begin = rows;
+            if index::row::TermRow::decode(&mut rows, known, 0).is_none() {
+                return;
+            }
+            let row = &begin[..begin.len() - rows.len()];
+            // The target takes the count of known bytes from the first.
+            self.add("index_entry", &[&[known as u8], row].concat());
         }
     }
 
