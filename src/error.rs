@@ -114,7 +114,8 @@ pub enum OpenError {
     /// Events known to be acknowledged are damaged. Nothing was changed; open for reading only, and verify.
     #[error(
         "acknowledged events are damaged: {} is readable up to position {readable}, but position {durable} was \
-         acknowledged ({} at offset {offset}); open for reading only, run `annals verify`",
+         acknowledged ({} at offset {offset}); open for reading only, run `annals verify`, save the rest with \
+         `annals salvage`",
         path.display(), what
     )]
     AcknowledgedLoss {
@@ -128,6 +129,15 @@ pub enum OpenError {
         readable: Position,
         /// The last position known to be acknowledged.
         durable: Position,
+    },
+    /// The directory was being made by a salvage that was interrupted. Delete it and salvage again.
+    #[error(
+        "the salvage into this directory was not finished, as {} says; delete the directory and salvage again",
+        path.display()
+    )]
+    Unfinished {
+        /// The file that says so.
+        path: PathBuf,
     },
     /// The clock is more than a year ahead of the last commit. Set it right, or allow the jump.
     #[error(

@@ -32,11 +32,13 @@ mod error;
 mod format;
 mod import;
 mod index;
+mod inspect;
 mod log;
 mod meta;
 mod model;
 mod options;
 mod read;
+mod salvage;
 mod snapshot;
 mod store;
 mod subscription;
@@ -50,6 +52,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::Ticket;
 pub use error::{AppendError, Error, ImportError, OpenError, SharedIoError, SnapshotError};
 pub use import::{BatchReport, ImportReport, Importer};
+pub use inspect::{Finding, Findings, Inspect};
 pub use log::TornTail;
 pub use model::{
     Append, AppendedEvent, ContentType, Data, DataError, Durability, EventId, EventType, ExpectedVersion,
@@ -59,6 +62,7 @@ pub use model::{
 };
 pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use read::{Direction, Events, Read, StreamInfo, Streams};
+pub use salvage::{Loss, Salvage, SalvageReport};
 pub use snapshot::Snapshot;
 pub use store::{EventStore, Health, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};

@@ -51,7 +51,8 @@ pub(crate) const HEADER_LEN: usize = 112;
 /// then the ordinal of the event. A match is confirmed by the record itself.
 pub(crate) const ID_LEN: usize = 8;
 
-const MAGIC: [u8; 8] = *b"ANNALIDX";
+/// What such a file begins with.
+pub(crate) const MAGIC: [u8; 8] = *b"ANNALIDX";
 
 /// The sections, in their order in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,8 @@ pub(crate) const HEADER_COPY_AT: u64 = 4096;
 /// Where the first frame begins.
 pub(crate) const FRAMES_AT: u64 = 8192;
 
-const MAGIC: [u8; 8] = *b"ANNALSEG";
+/// What such a file begins with.
+pub(crate) const MAGIC: [u8; 8] = *b"ANNALSEG";
 
 /// The constants of one segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

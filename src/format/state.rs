@@ -23,7 +23,8 @@ pub(crate) const SLOT_LEN: usize = 96;
 /// The slots lie in different sectors, so that one torn write leaves the other.
 pub(crate) const SLOT_STRIDE: u64 = 4096;
 
-const MAGIC: [u8; 8] = *b"ANNALSST";
+/// What such a file begins with.
+pub(crate) const MAGIC: [u8; 8] = *b"ANNALSST";
 
 /// What a slot says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

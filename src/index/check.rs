@@ -31,6 +31,8 @@ const SECTIONS: [&str; 9] = [
     "the block checksums",
 ];
 
+type Opened = (Arc<dyn DiskFile>, u64);
+
 /// Something that is wrong with an index file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IndexFault {
@@ -117,7 +119,9 @@ impl<'a> IndexCheck<'a> {
             return Ok(Some(IndexFault::new(len.min(built.len() as u64), what)));
         }
         let mut bytes = [0; BLOCK];
-        for (number, wanted) in built.chunks(BLOCK).enumerate() {
+        // The header last: its checksum differs wherever anything does.
+        let blocks = built.chunks(BLOCK).enumerate();
+        for (number, wanted) in blocks.clone().skip(1).chain(blocks.take(1)) {
             let (at, found) = ((number * BLOCK) as u64, &mut bytes[..wanted.len()]);
             read(&self.path, file.as_ref(), found, at)?;
             if let Some(place) = found.iter().zip(wanted).position(|(found, wanted)| found != wanted) {
@@ -129,7 +133,8 @@ impl<'a> IndexCheck<'a> {
         Ok(None)
     }
 
-    fn open(&self) -> Result<Option<(Arc<dyn DiskFile>, u64)>, Error> {
+    /// The file and its length.
+    fn open(&self) -> Result<Option<Opened>, Error> {
         let path = &self.path;
         let file = match self.disk.open(path, OpenMode::Read) {
             Ok(file) => file,

@@ -13,13 +13,14 @@ mod segment;
 mod state;
 mod steady;
 mod survey;
+pub(crate) mod unfinished;
 mod wreck;
 mod writer;
 
 pub(crate) use blank::Blank;
 pub(crate) use evidence::Evidence;
 pub(crate) use lock::Lock;
-pub(crate) use records::Record;
+pub(crate) use records::{Record, Records};
 pub use recovery::TornTail;
 pub(crate) use recovery::{FoundSegment, Lost, Recovered, Search, recover};
 pub(crate) use scan::{Frame, Scanned, scan};

@@ -26,6 +26,9 @@ pub(crate) struct Before {
 }
 
 impl Before {
+    /// Somewhere in a log.
+    pub(crate) const UNKNOWN: Before = Before { chain: None, next: Position::START, ..Before::FIRST };
+
     /// Before the first frame of a store.
     pub(crate) const FIRST: Before =
         Before { chain: Some(0), next: Position::new(1), epoch: 0, time: Timestamp::from_nanos(i64::MIN) };
@@ -79,6 +82,11 @@ impl<'a> Survey<'a> {
     /// What is known before the place it has come to.
     pub(crate) fn before(&self) -> Before {
         self.before
+    }
+
+    /// Whether there is nothing more to come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// The place it has come to.

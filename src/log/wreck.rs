@@ -39,32 +39,37 @@ impl Wreck {
         let mut faults = Vec::new();
         let found = read_headers(path, file.as_ref(), len, &mut faults)?;
         let has_header = found.is_some();
-        let mut header = found.unwrap_or(SegmentHeader {
-            store: StoreId([0; 16]),
-            number,
-            salt: 0,
-            capacity: len,
-            term_key: [0; 16],
-            generation: 0,
-        });
+        let mut header = found.unwrap_or(unknown(number, len));
         if len < header.capacity {
             faults.push((len, format!("the file has {len} bytes, wanted {}", header.capacity)));
             header.capacity = len;
         }
         let mut wreck = Wreck::over(path, header, file, len);
         (wreck.has_header, wreck.faults) = (has_header, faults);
-        if !has_header && let Some(salt) = wreck.salt_of_frames()? {
+        if !has_header && let Some(salt) = wreck.salt_of_frames(FRAMES_AT)? {
             wreck.segment.header.salt = salt;
             wreck.faults.push((0, "its salt was taken from its frames".to_owned()));
         }
         Ok(wreck)
     }
 
-    /// Bytes that were copied from `base` on out of a segment with this header.
-    pub(crate) fn of_copy(path: &Path, file: Arc<dyn DiskFile>, base: u64, header: SegmentHeader) -> Wreck {
-        let end = header.capacity;
+    /// Bytes that were copied from `base` on out of a segment. `header` is that segment's, if it is known.
+    pub(crate) fn of_copy(
+        path: &Path,
+        file: Arc<dyn DiskFile>,
+        base: u64,
+        header: Option<SegmentHeader>,
+    ) -> Result<Wreck, Error> {
+        let len = file.len().map_err(|error| Error::io("measure", path, error))?;
+        let end = base.saturating_add(len);
         let file = Arc::new(SteadyFile::new(file, base, end));
-        Wreck::over(path, header, file, end)
+        let has_header = header.is_some();
+        let header = SegmentHeader { capacity: end, ..header.unwrap_or(unknown(SegmentNumber::FIRST, end)) };
+        let mut wreck = Wreck::over(path, header, file, end);
+        if !has_header && let Some(salt) = wreck.salt_of_frames(base)? {
+            (wreck.has_header, wreck.segment.header.salt) = (true, salt);
+        }
+        Ok(wreck)
     }
 
     fn over(path: &Path, header: SegmentHeader, file: Arc<SteadyFile>, len: u64) -> Wreck {
@@ -89,10 +94,10 @@ impl Wreck {
     }
 
     /// The salt under which two frames are whole headers, the second right behind the first.
-    fn salt_of_frames(&self) -> Result<Option<u64>, Error> {
+    fn salt_of_frames(&self, from: u64) -> Result<Option<u64>, Error> {
         let segment = &self.segment;
-        let Some(end) = segment.end_of_bytes(FRAMES_AT)? else { return Ok(None) };
-        for offset in (FRAMES_AT..end.saturating_sub(frame::HEADER_LEN as u64)).step_by(8) {
+        let Some(end) = segment.end_of_bytes(from)? else { return Ok(None) };
+        for offset in (from..end.saturating_sub(frame::HEADER_LEN as u64)).step_by(8) {
             let mut bytes = [0; frame::HEADER_LEN];
             segment.read(&mut bytes, offset)?;
             if !frame::begins_like_a_frame([bytes[0], bytes[1], bytes[2], bytes[3]]) {
@@ -111,6 +116,11 @@ impl Wreck {
         }
         Ok(None)
     }
+}
+
+/// The header of a file that tells nothing but its length.
+fn unknown(number: SegmentNumber, capacity: u64) -> SegmentHeader {
+    SegmentHeader { store: StoreId([0; 16]), number, salt: 0, capacity, term_key: [0; 16], generation: 0 }
 }
 
 /// Reads both copies of the header; the first whole one counts, and what is wrong with the other is a fault.

@@ -8,7 +8,7 @@ use crate::commit::{Committer, CommitterParts, Visible};
 use crate::error::OpenError;
 use crate::format::FrameKind;
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
-use crate::log::{Lost, Recovered, Search, recover};
+use crate::log::{Lost, Recovered, Search, recover, unfinished};
 use crate::meta;
 use crate::model::{Position, Timestamp};
 use crate::options::{Limits, Options};
@@ -22,6 +22,7 @@ const CLOCK_AHEAD_NANOS_MAX: i64 = 366 * 24 * 3600 * 1_000_000_000;
 const READ_TRIES_MAX: u32 = 5;
 
 pub(super) fn open(options: Options) -> Result<Core, OpenError> {
+    unfinished::check(options.disk.as_ref(), &options.dir)?;
     let (recovered, memory) = find(&options)?;
     check_clock(&options, &recovered)?;
     let hasher = TermHasher::new(&recovered.roll.term_key);

@@ -17,7 +17,7 @@ use self::segment::SegmentCheck;
 use crate::error::{Error, OpenError};
 use crate::format::SegmentNumber;
 use crate::format::segment::FRAMES_AT;
-use crate::log::{Before, Evidence, Lost, Search, Wreck, log_dir, recover, segment_path};
+use crate::log::{Before, Evidence, Lost, Search, Wreck, log_dir, recover, segment_path, unfinished};
 use crate::options::Options;
 
 pub use self::report::{Fault, Note, VerifyReport};
@@ -71,6 +71,9 @@ fn verify(options: &Options, deep: bool) -> Result<VerifyReport, OpenError> {
         gap: None,
         end: None,
     };
+    if let Err(OpenError::Unfinished { path }) = unfinished::check(options.disk.as_ref(), &options.dir) {
+        verifier.report.fault(path, 0, "the salvage into this directory was not finished");
+    }
     let mut wanted = SegmentNumber::FIRST;
     for number in verifier.evidence.numbers.clone() {
         verifier.missing(wanted, number);
