@@ -4,4 +4,5 @@ mod command;
 mod events;
 mod failing;
 mod importing;
+mod salvaging;
 mod serving;

@@ -12,10 +12,12 @@ mod failure;
 pub(crate) mod fuzz;
 mod import;
 mod incoming;
+mod inspect;
 mod lines;
 mod output;
 mod query;
 mod read;
+mod salvage;
 mod serve;
 mod settings;
 mod stats;
@@ -55,6 +57,8 @@ enum Command {
     Streams(streams::StreamsArgs),
     Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
+    Inspect(inspect::InspectArgs),
+    Salvage(salvage::SalvageArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -94,5 +98,7 @@ fn dispatch((global, command): (GlobalArgs, Command)) -> Result<(), Failure> {
         Command::Streams(args) => streams::run(&args, &settings),
         Command::Stats(args) => stats::run(&args, &settings),
         Command::Verify(args) => verify::run(&args, &settings),
+        Command::Inspect(args) => inspect::run(&args, &settings),
+        Command::Salvage(args) => salvage::run(&args, &settings),
     }
 }

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use annals::EventStore;
+use annals::{EventStore, Health};
 use tokio::net::TcpListener;
 
 use super::failure::Failure;
-use super::output::Output;
+use super::output::{Output, note};
 use super::settings::{Settings, parse_address};
 use crate::http::{self, ServeConfig};
 
@@ -21,11 +21,15 @@ pub(crate) struct ServeArgs {
     /// Listen also where other machines can reach it, although nobody is asked for a token
     #[arg(long)]
     allow_remote: bool,
+    /// Only read, as from a damaged store that refuses writes; what is added by another process is not seen
+    #[arg(long)]
+    read_only: bool,
 }
 
 /// Runs the command until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> {
-    let options = settings.only_directory("serve")?.to_write();
+    let directory = settings.only_directory("serve")?;
+    let options = if args.read_only { directory.to_read() } else { directory.to_write() };
     let address = args.listen.unwrap_or(settings.listen);
     check_reach(address, args.allow_remote)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
@@ -33,6 +37,9 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         // The address before the store: a second server on it must not touch a directory.
         let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
         let store = EventStore::open(options)?;
+        if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
+            note(format_args!("appends are refused: {reason}"));
+        }
         serve(store, listener).await
     })
 }

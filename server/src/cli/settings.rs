@@ -154,6 +154,11 @@ impl Directory<'_> {
         Options::new(self.dir).read_only(true).create(false)
     }
 
+    /// How to copy out of the store, which is only read; the segments of the copy have the size that was asked for.
+    pub(crate) fn to_salvage(self) -> Options {
+        self.to_write().read_only(true).create(false)
+    }
+
     /// The path, for messages.
     pub(crate) fn path(&self) -> &Path {
         self.dir
