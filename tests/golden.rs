@@ -1,8 +1,8 @@
 //! Directories that earlier versions wrote, opened by this one.
 //!
-//! `tests/golden/v1` was made once, by the last test of this file, and is never made again: files that the code under
-//! test has just written prove nothing about the files that users have. A format version that comes later gets a
-//! directory beside it, and all of them stay readable.
+//! The directories in `tests/golden` were made once, by the last test of this file, and are never made again: files that
+//! the code under test has just written prove nothing about the files that users have. A format version that comes later
+//! gets a directory beside them, and all of them stay readable.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,9 @@ use annals::{
 
 use crate::support::*;
 
-/// The id of the directory's history.
-const HISTORY: &str = "92510d4be3dd4fec8370b901a8cc1ab2";
+/// The directories, and the ids of their histories: format version 1 with index files of version 1, and of version 2.
+const DIRECTORIES: [(&str, &str); 2] =
+    [("v1", "92510d4be3dd4fec8370b901a8cc1ab2"), ("v1-index-2", "b084e80afbfe412b985838a627a84493")];
 
 /// Events whose data fills most of a segment of the smallest size, so that a second one begins the next segment.
 const FILLER_BYTES: usize = 40_000;
@@ -177,14 +178,14 @@ fn time(text: &str) -> Timestamp {
     Timestamp::parse(text).expect("a legal time")
 }
 
-fn golden_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+fn golden_dir(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-/// A copy of the golden directory: opening it for writing changes it.
-fn copy() -> tempfile::TempDir {
+/// A copy of a golden directory: opening it for writing changes it.
+fn copy(name: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    copy_dir(&golden_dir(), dir.path());
+    copy_dir(&golden_dir(name), dir.path());
     dir
 }
 
@@ -221,8 +222,8 @@ fn to_read(dir: &Path) -> Options {
     Options::new(dir).read_only(true).create(false)
 }
 
-fn check(store: &EventStore) {
-    assert_eq!(store.history().to_string(), HISTORY);
+fn check(store: &EventStore, history: &str) {
+    assert_eq!(store.history().to_string(), history);
     let found = read(store, Read::all());
     assert_eq!(found.len(), EVENTS.len());
     for ((held, found), position) in EVENTS.iter().zip(&found).zip(1..) {
@@ -251,26 +252,40 @@ fn verify(dir: &Path) {
 }
 
 #[test]
-fn the_directory_of_version_1_says_what_it_always_said() {
-    let dir = copy();
-    verify(dir.path());
-    check(&open(to_read(dir.path())));
-    assert_eq!(remove_indexes(dir.path()), 2);
-    verify(dir.path());
-    check(&open(to_read(dir.path())));
-    assert_eq!(remove_indexes(dir.path()), 0, "a store that is only read writes no file");
+fn each_directory_says_what_it_always_said() {
+    for (name, history) in DIRECTORIES {
+        let dir = copy(name);
+        verify(dir.path());
+        check(&open(to_read(dir.path())), history);
+        assert_eq!(remove_indexes(dir.path()), 2, "{name}");
+        verify(dir.path());
+        check(&open(to_read(dir.path())), history);
+        assert_eq!(remove_indexes(dir.path()), 0, "a store that is only read writes no file");
+    }
 }
 
 #[test]
-fn the_directory_of_version_1_can_be_written_to() {
-    for indexed in [true, false] {
-        let dir = copy();
+fn an_index_of_this_version_is_used_as_it_is_and_one_of_an_earlier_is_built_again() {
+    for (name, is_built) in [("v1", true), ("v1-index-2", false)] {
+        let dir = copy(name);
+        let index = dir.path().join("log/0000000001.idx");
+        let before = fs::read(&index).expect("an index");
+        let store = open(to_write(dir.path()));
+        assert_eq!(read(&store, Read::stream(stream("order-6789"))).len(), 2);
+        assert_eq!(fs::read(&index).expect("an index") != before, is_built, "{name}");
+    }
+}
+
+#[test]
+fn each_directory_can_be_written_to() {
+    for ((name, history), indexed) in DIRECTORIES.into_iter().flat_map(|of| [(of, true), (of, false)]) {
+        let dir = copy(name);
         if !indexed {
             remove_indexes(dir.path());
         }
         let store = open(to_write(dir.path()));
         assert_eq!(store.torn_tail(), None);
-        check(&store);
+        check(&store, history);
         let receipt = append(&store, "order-6789", [event(1)]);
         assert_eq!((receipt.position.get(), receipt.streams[0].version.get()), (8, 3));
         store.close().expect("closed");
@@ -280,9 +295,9 @@ fn the_directory_of_version_1_can_be_written_to() {
 }
 
 #[test]
-#[ignore = "made the golden directory, once; it refuses to make it again"]
+#[ignore = "made the newest golden directory, once; it refuses to make it again"]
 fn a_golden_directory_is_made_only_where_there_is_none() {
-    let dir = golden_dir();
+    let dir = golden_dir(DIRECTORIES[DIRECTORIES.len() - 1].0);
     assert!(!dir.exists(), "a golden directory is never made again");
     let clock = ManualClock::new(time(EVENTS[0].recorded_at));
     let options = || {

@@ -19,7 +19,7 @@ use crate::model::Position;
 use crate::vfs::{Disk, DiskFile, OpenMode};
 
 /// The sections and what comes after them, in their order.
-const SECTIONS: [&str; 9] = [
+pub(crate) const SECTION_NAMES: [&str; 9] = [
     "the offsets",
     "the term directory",
     "the term table",
@@ -199,7 +199,7 @@ fn section_of(built: &[u8], offset: u64) -> &'static str {
     let header = built.first_chunk().and_then(|bytes| IndexHeader::decode(bytes).ok());
     let layout = header.map(|header| header.layout()).unwrap_or_default();
     match layout.iter().rposition(|at| *at <= offset) {
-        Some(section) if offset >= BLOCK as u64 => SECTIONS[section],
+        Some(section) if offset >= BLOCK as u64 => SECTION_NAMES[section],
         _ => "the header",
     }
 }

@@ -14,7 +14,7 @@ mod term;
 
 pub(crate) use build::add_frame;
 pub(crate) use catalog::{Catalog, Head};
-pub(crate) use check::{IndexCheck, check_blocks};
+pub(crate) use check::{IndexCheck, SECTION_NAMES, check_blocks};
 pub(crate) use memory::{MemoryIndex, NewEntry, Previous};
 pub(crate) use part::{Indexing, Part, Sealed, StreamHere};
 pub(crate) use plan::Plan;

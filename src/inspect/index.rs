@@ -1,4 +1,4 @@
-//! An index file: its header, its sections, blocks that are damaged, and the streams that it names by hash.
+//! An index file: its header, its sections, blocks that are damaged, and the terms that it names by hash.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -6,23 +6,20 @@ use std::sync::Arc;
 
 use super::Finding;
 use crate::error::Error;
-use crate::format::index::{HEADER_LEN, IndexHeader, STREAM_LEN, Section, StreamRow};
-use crate::index::check_blocks;
+use crate::format::index::row::{TermRow, known_bytes};
+use crate::format::index::{HEADER_LEN, IndexHeader, Section};
+use crate::index::{SECTION_NAMES, check_blocks};
 use crate::vfs::DiskFile;
 
 pub(super) struct IndexWalk {
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
     made: VecDeque<Finding>,
-    /// Where the stream table is, which row comes next, and how many there are.
-    rows: (u64, u32, u32),
+    rows: Option<Rows>,
 }
 
 impl IndexWalk {
     pub(super) fn new(path: &Path, file: Arc<dyn DiskFile>, parts: bool) -> Result<IndexWalk, Error> {
         let len = file.len().map_err(|error| Error::io("measure", path, error))?;
-        let mut walk =
-            IndexWalk { path: path.to_owned(), file: file.clone(), made: VecDeque::new(), rows: (0, 0, 0) };
+        let mut walk = IndexWalk { made: VecDeque::new(), rows: None };
         let mut bytes = [0; HEADER_LEN];
         let header = match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => IndexHeader::decode(&bytes).map_err(|fault| fault.to_string()),
@@ -36,24 +33,28 @@ impl IndexWalk {
             }
         };
         walk.made.push_back(of_header(&header));
-        let fits = len == header.file_len();
-        if !fits {
+        if len != header.file_len() {
             let what = format!("the file has {len} bytes, wanted {}", header.file_len());
             walk.made.push_back(Finding::new(len, "the end of the file").wrong(Some(what)));
             return Ok(walk);
         }
-        let at = header.layout();
-        let names = ["offsets", "stream directory", "stream table", "postings", "id directory", "id table"];
-        for (name, ends) in names.into_iter().zip(at.windows(2)) {
-            walk.made.push_back(Finding::new(ends[0], name).with("end", ends[1]));
+        let begins = header.layout();
+        let ends = begins[1..].iter().copied().chain([len]);
+        for ((name, begin), end) in SECTION_NAMES.into_iter().zip(begins).zip(ends) {
+            walk.made.push_back(Finding::new(begin, name).with("end", end));
         }
-        walk.made.push_back(Finding::new(at[6], "block checksums").with("end", len));
         for fault in check_blocks(file.as_ref(), &header) {
             walk.made.push_back(Finding::new(fault.offset, "a block").wrong(Some(fault.what)));
         }
-        if parts {
-            walk.rows = (at[Section::Streams as usize], 0, header.streams);
-        }
+        walk.rows = parts.then(|| Rows {
+            path: path.to_owned(),
+            file,
+            header,
+            slot: 0,
+            held: Vec::new(),
+            at: 0,
+            from: 0,
+        });
         Ok(walk)
     }
 
@@ -61,22 +62,82 @@ impl IndexWalk {
         if let Some(made) = self.made.pop_front() {
             return Ok(Some(made));
         }
-        let (table, number, rows) = self.rows;
-        if number >= rows {
-            return Ok(None);
+        let Some(rows) = &mut self.rows else { return Ok(None) };
+        let finding = rows.next_row()?;
+        if finding.as_ref().is_none_or(|finding| finding.fault.is_some()) {
+            self.rows = None;
         }
-        self.rows.1 += 1;
-        let offset = table + u64::from(number) * STREAM_LEN as u64;
-        let mut bytes = [0; STREAM_LEN];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|error| Error::io("read", &self.path, error))?;
-        let row = StreamRow::decode(&bytes);
-        let finding = Finding::new(offset, "stream")
+        Ok(finding)
+    }
+}
+
+/// A walk over the term table, as the directory leads to it.
+struct Rows {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    header: IndexHeader,
+    /// The next entry of the directory.
+    slot: u64,
+    /// The rows that the entry before it leads to, how far they have been told, and where in the file they begin.
+    held: Vec<u8>,
+    at: usize,
+    from: u64,
+}
+
+impl Rows {
+    fn next_row(&mut self) -> Result<Option<Finding>, Error> {
+        let bits = self.header.term_bits.min(32);
+        while self.at == self.held.len() {
+            if self.slot >> bits > 0 {
+                return Ok(None);
+            }
+            if !self.take_slot()? {
+                return Ok(Some(self.broken("the directory leads out of the term table")));
+            }
+        }
+        let like = (self.slot - 1).checked_shl(64 - bits).unwrap_or(0);
+        let mut rest = &self.held[self.at..];
+        let row = TermRow::decode(&mut rest, known_bytes(bits), u128::from(like) << 64);
+        let Some(row) = row else { return Ok(Some(self.broken("a row is cut off"))) };
+        let offset = self.from + self.at as u64;
+        self.at = self.held.len() - rest.len();
+        let what = if row.stream.is_some() { "stream" } else { "term" };
+        let mut finding = Finding::new(offset, what)
             .with("hash", format_args!("{:032x}", row.hash))
-            .with("first_version", row.first)
-            .with("count", row.count)
-            .with("bytes", row.bytes)
-            .with("previous_segment", row.previous);
+            .with("count", row.count);
+        if let Some(stream) = row.stream {
+            finding = finding.with("first_version", stream.first).with("bytes", stream.bytes);
+            finding = finding.with("segments_back", stream.back);
+        }
         Ok(Some(Finding { is_part: true, ..finding }))
+    }
+
+    /// Takes the rows of the next entry of the directory; false when it leads nowhere.
+    fn take_slot(&mut self) -> Result<bool, Error> {
+        let layout = self.header.layout();
+        let begin = layout[Section::TermDirectory as usize] + self.slot * 4;
+        let (from, to) = (self.number(begin)?, self.number(begin + 4)?);
+        self.slot += 1;
+        if from > to || to > self.header.rows_len {
+            return Ok(false);
+        }
+        self.held = vec![0; (to - from) as usize];
+        self.at = 0;
+        self.from = layout[Section::Terms as usize] + u64::from(from);
+        self.file
+            .read_exact_at(&mut self.held, self.from)
+            .map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(true)
+    }
+
+    fn number(&self, at: u64) -> Result<u32, Error> {
+        let mut bytes = [0; 4];
+        self.file.read_exact_at(&mut bytes, at).map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn broken(&self, what: &str) -> Finding {
+        Finding::new(self.from + self.at as u64, "the term table").wrong(Some(what.to_owned()))
     }
 }
 
@@ -90,4 +151,5 @@ fn of_header(header: &IndexHeader) -> Finding {
         .with("first_position", header.first)
         .with("events", header.events)
         .with("streams", header.streams)
+        .with("terms", header.terms)
 }

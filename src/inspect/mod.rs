@@ -76,7 +76,7 @@ impl Inspect {
         Inspect { path: path.as_ref().to_owned(), disk: Arc::new(RealDisk), parts: false, from: 0 }
     }
 
-    /// Shows each event of a frame, and each stream of an index. Default: off.
+    /// Shows each event of a frame, and each term of an index. Default: off.
     #[must_use]
     pub fn parts(mut self, parts: bool) -> Inspect {
         self.parts = parts;

@@ -74,7 +74,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "does not write again what a failed sync may have left in memory",
         file: "src/log/recovery.rs",
-        text: "write_again(&active, tail.unproven_from, scanned.end)?;",
+        text: "write_again(&active, unproven_from, scanned.end)?;",
         by: "",
         caught_by: &["resync::what_a_reopened_store_shows_survives_a_power_cut_at_once"],
     },
@@ -135,25 +135,28 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/index/file.rs",
         text: "self.check(block)?;
         }
-        Ok(self.map.read(buffer, start)?)",
+        Ok(start)",
         by: "let _ = block;
         }
-        Ok(self.map.read(buffer, start)?)",
+        Ok(start)",
         caught_by: &[FLIPPED],
     },
     Mutant {
         does: "takes any index file for that of its segment",
         file: "src/index/file.rs",
-        text: "if !same || ",
-        by: "let _ = same;
-        if ",
+        text: "let fits = header.is_about(wanted) && ",
+        by: "let fits = ",
         caught_by: &["damage::swapped_files_are_harmless_or_told"],
     },
     Mutant {
         does: "builds an index of what can be read of a damaged segment",
         file: "src/index/build.rs",
-        text: "Some(scanned) if scanned.sealed.is_some() => Ok(()),",
-        by: "Some(_) => Ok(()),",
+        text: "match scanned.sealed {
+        Some(_) => Ok(()),
+        None => {",
+        by: "match Some(()) {
+        Some(_) => Ok(()),
+        None => {",
         caught_by: &["segments::a_reader_of_a_damaged_segment_without_index_is_told_instead_of_given_less"],
     },
     Mutant {
@@ -289,5 +292,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         text: "if self.indexing.read_only {",
         by: "if false {",
         caught_by: &["fuzz::a_damaged_directory_gives_an_error_or_what_was_there"],
+    },
+    Mutant {
+        does: "checks a condition only up to what is visible when the append is prepared",
+        file: "src/commit/group.rs",
+        text: "before.find_map(|earlier| condition.check_admitted(number, &earlier.pending.prepared))",
+        by: "before.find_map(|_| None)",
+        caught_by: &["conditions::of_appends_in_one_group_the_first_breaks_the_condition_of_the_others"],
+    },
+    Mutant {
+        does: "takes the filter's perhaps for a no",
+        file: "src/format/index/filter.rs",
+        text: "all & (u32::from_le_bytes([word[0], word[1], word[2], word[3]]) & bit != 0)",
+        by: "all & (u32::from_le_bytes([word[0], word[1], word[2], word[3]]) & bit.rotate_left(1) != 0)",
+        caught_by: &["query::every_query_finds_what_a_look_at_every_event_finds"],
+    },
+    Mutant {
+        does: "loses the runs of long postings behind the first",
+        file: "src/index/file.rs",
+        text: "let run = low.saturating_sub(1);",
+        by: "let run = low.min(1).saturating_sub(1);",
+        caught_by: &["query::every_query_finds_what_a_look_at_every_event_finds"],
     },
 ];
