@@ -113,7 +113,6 @@ impl<'a> Group<'a> {
     }
 
     /// Where the streams that an append writes to stand, or why it is refused.
-    #[expect(clippy::result_large_err, reason = "a refusal is what the caller is told, and is rare")]
     fn admitted_heads(&self, pending: &mut Pending) -> Result<Result<Vec<Option<Head>>, AppendError>, Error> {
         let prepared = &mut pending.prepared;
         let (heads, others) = (self.heads_of(&prepared.streams)?, self.heads_of(&prepared.expected)?);
