@@ -109,7 +109,7 @@ fn a_server_that_only_reads_serves_a_damaged_store_and_refuses_appends() {
     assert_ne!(export.code, Some(0), "it ends where the damage is, and says so");
     assert_eq!(export.out.lines().count(), 50, "{}", export.err);
     let message =
-        Outcome::of(&mut place.bare(&["append", "order-1", "order.created", "--url", url])).failed(1);
+        Outcome::of(&mut place.bare(&["append", "order-1", "order.created", "--url", url])).failed(3);
     assert!(message.contains("reading only"), "{message}");
 }
 
