@@ -3,163 +3,37 @@
 //!
 //! The store is small: about 200 events in three segments, cleanly closed, so that a CLOSE frame and STATE tell where it
 //! ends; each kind of damage is also done without STATE and without indexes. Every bit of every header is flipped, and a
-//! sample of the others: `ANNALS_DAMAGE_BITS` says how many (default 1000), `ANNALS_DAMAGE_SEED` which, and
-//! `ANNALS_DAMAGE_ALL=1` flips each bit that is in use.
+//! sample of the others: `ANNALS_DAMAGE_BITS` says how many (default 1000), `ANNALS_DAMAGE_SEED` which. `cargo hunt damage`
+//! flips each bit, and cuts each file at each length.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use annals::testkit::{Model, Numbered, Placed, Rng, SimDisk};
-use annals::{EventStore, ExpectedVersion, Options, Read, VerifyReport};
+use annals::EventStore;
+use annals::testkit::damage::{Variant, Verdict, Whole, used};
+use annals::testkit::{Numbered, Rng, SimDisk};
 
 use crate::support::*;
 
-const EVENTS: u64 = 200;
-const STREAMS: u64 = 6;
-
-/// The bytes of a CLOSE frame, by `docs/format.md`.
-const CLOSE_BYTES: u64 = 72;
-
-const WITHOUT_STATE: &str = "without STATE, ";
-
-/// A whole store.
-struct Whole {
-    disk: SimDisk,
-    events: Vec<Placed>,
-    /// Each file as it was when half of the events were there.
-    half: BTreeMap<PathBuf, Vec<u8>>,
-}
-
-fn files(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
-    let bytes = |path: PathBuf| (disk.read(&path).expect("the file is there"), path);
-    disk.paths().into_iter().map(bytes).map(|(bytes, path)| (path, bytes)).collect()
-}
+const VARIANTS: [(&str, Variant); 3] = [
+    ("", Variant::Complete),
+    ("without STATE, ", Variant::WithoutState),
+    ("without indexes, ", Variant::WithoutIndexes),
+];
 
 fn whole_store(seed: u64) -> Whole {
-    let disk = SimDisk::new(seed);
-    let store = open(on(&disk));
-    let mut half = BTreeMap::new();
-    let mut rng = Rng::new(seed);
-    let mut number = 0;
-    while number < EVENTS {
-        let name = format!("s-{}", rng.below(STREAMS));
-        let count = 1 + rng.below(3);
-        let events =
-            (0..count).map(|n| Numbered { number: number + n, bytes: 200 + rng.below(900) as usize });
-        append(&store, &name, events.map(Numbered::to_event).collect::<Vec<_>>());
-        number += count;
-        if half.is_empty() && number >= EVENTS / 2 {
-            half = files(&disk);
-        }
-    }
-    assert_eq!(store.stats().expect("readable").segments, 3);
-    let events = placed(&store).expect("whole");
-    // The indexes are built when they are asked.
-    check_reads(&store, &events).expect("whole");
-    store.close().expect("closed");
-    Whole { disk, events, half }
+    let whole = Whole::new(seed).expect("nothing is damaged yet");
+    assert!(whole.events.len() >= 200);
+    assert_eq!(whole.disk.paths().iter().filter(|path| path.to_string_lossy().ends_with(".seg")).count(), 3);
+    whole
 }
 
-/// What a damaged store answered.
-#[derive(Debug, PartialEq, Eq)]
-enum Answer {
-    Unchanged,
-    Refused,
+/// The verdict on a damaged store; `damage` says what was done to it.
+fn judge(whole: &Whole, disk: &SimDisk, damage: &str) -> Verdict {
+    whole.judge(disk).unwrap_or_else(|fault| panic!("{damage}: {fault}"))
 }
 
-fn named(error: &str, damage: &str) -> Answer {
-    let names_a_file = [".seg", ".idx", "STATE", "LOCK", ".bin"].iter().any(|name| error.contains(name));
-    assert!(names_a_file, "{damage}: the error names no file: {error}");
-    Answer::Refused
-}
-
-/// Reads, and checks that the answer is `wanted`, or a beginning of it and then an error.
-fn read_through(store: &EventStore, read: Read, wanted: &[&Placed], damage: &str) -> Answer {
-    let events = match store.read(read) {
-        Ok(events) => events,
-        Err(error) => return named(&error.to_string(), damage),
-    };
-    let mut found = 0;
-    for event in events {
-        match event {
-            Ok(event) => assert_eq!(Placed::of(&event).as_ref(), wanted.get(found).copied(), "{damage}"),
-            Err(error) => return named(&error.to_string(), damage),
-        }
-        found += 1;
-    }
-    assert_eq!(found, wanted.len(), "{damage}: events are missing and nobody says so");
-    Answer::Unchanged
-}
-
-/// Opens, and reads everything in every way.
-fn answer(options: Options, events: &[Placed], damage: &str) -> Answer {
-    let store = match EventStore::open(options) {
-        Ok(store) => store,
-        Err(error) => return named(&error.to_string(), damage),
-    };
-    let all: Vec<&Placed> = events.iter().collect();
-    let mut answers = vec![read_through(&store, Read::all(), &all, damage)];
-    let reverse: Vec<&Placed> = events.iter().rev().collect();
-    answers.push(read_through(&store, Read::all().backward(), &reverse, damage));
-    let model = Model::holding(events.to_vec());
-    for (name, at) in model.versions() {
-        let of_stream: Vec<&Placed> = events.iter().filter(|placed| placed.stream == name).collect();
-        answers.push(read_through(&store, Read::stream(stream(name)), &of_stream, damage));
-        let next = [Numbered { number: 1_000_000, bytes: 1 }.to_event()];
-        match store.append_to(&stream(name), ExpectedVersion::Exactly(at), next) {
-            Ok(receipt) => assert_eq!(receipt.streams[0].version, at.next(), "{damage}"),
-            Err(annals::AppendError::Store(annals::Error::ReadOnly)) => {}
-            Err(error) => drop(named(&error.to_string(), damage)),
-        }
-    }
-    if answers.iter().all(|answer| *answer == Answer::Unchanged) {
-        Answer::Unchanged
-    } else {
-        Answer::Refused
-    }
-}
-
-/// As [`judge`], of damage to one file: only segments can be missed.
-fn judge_file(disk: &SimDisk, path: &Path, events: &[Placed], damage: &str) {
-    let answer = judge(disk, events, damage);
-    let is_segment = path.to_string_lossy().ends_with(".seg");
-    assert!(is_segment || answer == Answer::Unchanged, "{damage}: a file that can be made again was missed");
-}
-
-/// Opens a damaged store for reading, verifies it, and opens it for writing.
-fn judge(disk: &SimDisk, events: &[Placed], damage: &str) -> Answer {
-    let judged = catch_unwind(AssertUnwindSafe(|| {
-        let before = disk.operations();
-        let reader = answer(on(disk).read_only(true), events, damage);
-        let clean = match VerifyReport::of(&on(disk)) {
-            Ok(report) => report.faults.is_empty(),
-            Err(error) => named(&error.to_string(), damage) == Answer::Unchanged,
-        };
-        assert_eq!(disk.operations(), before, "{damage}: reading and verifying change nothing");
-        let writer = answer(on(disk), events, damage);
-        let refused = reader == Answer::Refused || writer == Answer::Refused;
-        assert!(!(clean && refused), "{damage}: refused ({reader:?}, {writer:?}), but verify finds nothing");
-        if refused { Answer::Refused } else { Answer::Unchanged }
-    }));
-    judged.unwrap_or_else(|_| panic!("{damage}"))
-}
-
-/// The store without some of what could be made again.
-fn variants(whole: &Whole) -> Vec<(&'static str, SimDisk)> {
-    let without = |unwanted: &str| {
-        let disk = whole.disk.crash_keeping_all();
-        for path in disk.paths().iter().filter(|path| path.to_string_lossy().ends_with(unwanted)) {
-            disk.remove_file(path).expect("the file is there");
-        }
-        disk
-    };
-    vec![("", whole.disk.clone()), (WITHOUT_STATE, without("STATE")), ("without indexes, ", without(".idx"))]
-}
-
-/// Where the bytes in use of a file end.
-fn used(bytes: &[u8]) -> u64 {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+fn judge_file(whole: &Whole, disk: &SimDisk, path: &Path, damage: &str) {
+    whole.judge_file(disk, path).unwrap_or_else(|fault| panic!("{damage}: {fault}"));
 }
 
 /// The bits of all headers.
@@ -182,13 +56,7 @@ fn header_bits(whole: &Whole) -> Vec<(PathBuf, u64)> {
 
 /// Bits anywhere in what is used of a file; or all of them.
 fn other_bits(whole: &Whole) -> Vec<(PathBuf, u64)> {
-    let files: Vec<_> = files(&whole.disk).into_iter().map(|(path, bytes)| (path, used(&bytes))).collect();
-    if setting("ANNALS_DAMAGE_ALL", 0) > 0 {
-        return files
-            .into_iter()
-            .flat_map(|(path, len)| (0..len * 8).map(move |bit| (path.clone(), bit)))
-            .collect();
-    }
+    let files: Vec<_> = whole.files().into_iter().map(|(path, bytes)| (path, used(&bytes))).collect();
     let mut rng = Rng::new(setting("ANNALS_DAMAGE_SEED", 1));
     let mut bits = Vec::new();
     for (path, len) in files.iter().filter(|(_, len)| *len > 0) {
@@ -202,23 +70,14 @@ fn other_bits(whole: &Whole) -> Vec<(PathBuf, u64)> {
     bits
 }
 
-/// Whether damage in `len` bytes at `at` is the known residue: without STATE it is CLOSE alone that tells where the log
-/// ends, and a reader takes what lies beyond the durable position of the last frame for a write in progress.
-fn is_residue(variant: &str, whole: &Whole, path: &Path, at: u64, len: u64) -> bool {
-    if variant != WITHOUT_STATE || !path.ends_with("0000000003.seg") {
-        return false;
-    }
-    let end = used(&whole.disk.read(path).expect("the file is there")).next_multiple_of(8);
-    at < end && at + len > end - CLOSE_BYTES
-}
-
-fn flip_each(whole: &Whole, bits: &[(PathBuf, u64)], variants: &[(&str, SimDisk)]) {
-    for (variant, base) in variants {
+fn flip_each(whole: &Whole, bits: &[(PathBuf, u64)], variants: &[(&str, Variant)]) {
+    for (name, variant) in variants {
+        let base = whole.copy(*variant);
         on_all_processors(bits, |(path, bit)| {
             let disk = base.crash_keeping_all();
-            if !is_residue(variant, whole, path, bit / 8, 1) && disk.flip_bit(path, *bit).is_ok() {
-                let damage = format!("{variant}bit {} of byte {} of {}", bit % 8, bit / 8, path.display());
-                judge_file(&disk, path, &whole.events, &damage);
+            if !whole.is_residue(*variant, path, bit / 8, 1) && disk.flip_bit(path, *bit).is_ok() {
+                let damage = format!("{name}bit {} of byte {} of {}", bit % 8, bit / 8, path.display());
+                judge_file(whole, &disk, path, &damage);
             }
         });
     }
@@ -229,48 +88,43 @@ fn flip_each(whole: &Whole, bits: &[(PathBuf, u64)], variants: &[(&str, SimDisk)
 fn every_flipped_bit_of_a_header_is_harmless_or_told() {
     let whole = whole_store(1);
     let bits = header_bits(&whole);
-    flip_each(&whole, &bits, &variants(&whole)[..1]);
+    flip_each(&whole, &bits, &VARIANTS[..1]);
     let is_open = |(path, bit): &&(PathBuf, u64)| {
         path.to_string_lossy().ends_with(".seg") && (8192 * 8..8288 * 8).contains(bit)
     };
     let open_bits: Vec<_> = bits.iter().filter(is_open).cloned().collect();
-    flip_each(&whole, &open_bits, &variants(&whole)[1..]);
+    flip_each(&whole, &open_bits, &VARIANTS[1..]);
 }
 
 #[test]
 fn a_flipped_bit_anywhere_is_harmless_or_told() {
     let whole = whole_store(2);
-    let (bits, variants) = (other_bits(&whole), variants(&whole));
-    flip_each(&whole, &bits, &variants);
-    println!("{} bits flipped, each in {} variants of the store", bits.len(), variants.len());
+    flip_each(&whole, &other_bits(&whole), &VARIANTS);
 }
 
 #[test]
 fn a_zeroed_sector_or_block_is_harmless_or_told() {
     let whole = whole_store(3);
     let mut places = Vec::new();
-    for (path, bytes) in files(&whole.disk) {
+    for (path, bytes) in whole.files() {
         for at in (0..used(&bytes)).step_by(1024) {
             places.push((path.clone(), at));
         }
     }
-    for (variant, base) in variants(&whole) {
+    for (name, variant) in VARIANTS {
+        let base = whole.copy(variant);
         on_all_processors(&places, |(path, at)| {
             for len in [512, 4096] {
                 let disk = base.crash_keeping_all();
                 let Ok(mut bytes) = disk.read(path) else { continue };
-                if is_residue(variant, &whole, path, *at, len as u64) {
+                if whole.is_residue(variant, path, *at, len as u64) {
                     continue;
                 }
                 let end = bytes.len().min(*at as usize + len);
                 bytes[*at as usize..end].fill(0);
                 disk.write(path, &bytes);
-                judge_file(
-                    &disk,
-                    path,
-                    &whole.events,
-                    &format!("{variant}{len} zeros at {at} of {}", path.display()),
-                );
+                let damage = format!("{name}{len} zeros at {at} of {}", path.display());
+                judge_file(&whole, &disk, path, &damage);
             }
         });
     }
@@ -279,7 +133,8 @@ fn a_zeroed_sector_or_block_is_harmless_or_told() {
 #[test]
 fn a_file_that_is_cut_is_harmless_or_told() {
     let whole = whole_store(4);
-    for (variant, base) in variants(&whole) {
+    for (name, variant) in VARIANTS {
+        let base = whole.copy(variant);
         on_all_processors(&base.paths(), |path| {
             let bytes = base.read(path).expect("the file is there");
             let lengths = [0, 1, 100, 127, 128, 4096, 4200, 4224, 8192, 8200, 8288, 9000, 20_000, 40_000];
@@ -288,12 +143,7 @@ fn a_file_that_is_cut_is_harmless_or_told() {
             for len in lengths.into_iter().chain(near_end).filter(|len| *len < all) {
                 let disk = base.crash_keeping_all();
                 disk.truncate(path, len).expect("the file is there");
-                judge_file(
-                    &disk,
-                    path,
-                    &whole.events,
-                    &format!("{variant}{} cut to {len} bytes", path.display()),
-                );
+                judge_file(&whole, &disk, path, &format!("{name}{} cut to {len} bytes", path.display()));
             }
         });
     }
@@ -305,9 +155,9 @@ fn a_file_that_is_gone_is_harmless_or_told() {
     for path in whole.disk.paths() {
         let disk = whole.disk.crash_keeping_all();
         disk.remove_file(&path).expect("the file is there");
-        let found = judge(&disk, &whole.events, &format!("{} removed", path.display()));
+        let found = judge(&whole, &disk, &format!("{} removed", path.display()));
         let is_segment = path.to_string_lossy().ends_with(".seg");
-        assert_eq!(found == Answer::Refused, is_segment, "only segments are needed: {}", path.display());
+        assert_eq!(found == Verdict::Told, is_segment, "only segments are needed: {}", path.display());
     }
 }
 
@@ -325,13 +175,13 @@ fn the_only_segment_being_gone_is_told() {
 #[test]
 fn swapped_files_are_harmless_or_told() {
     let whole = whole_store(6);
-    let files: Vec<_> = files(&whole.disk).into_iter().collect();
+    let files: Vec<_> = whole.files().into_iter().collect();
     for (one, bytes_one) in &files {
         for (other, bytes_other) in files.iter().filter(|(other, _)| other > one) {
             let disk = whole.disk.crash_keeping_all();
             disk.write(one, bytes_other);
             disk.write(other, bytes_one);
-            judge(&disk, &whole.events, &format!("{} and {} swapped", one.display(), other.display()));
+            judge(&whole, &disk, &format!("{} and {} swapped", one.display(), other.display()));
         }
     }
 }
@@ -342,38 +192,48 @@ fn an_older_copy_of_a_file_is_harmless_or_told() {
     for (path, bytes) in &whole.half {
         let disk = whole.disk.crash_keeping_all();
         disk.write(path, bytes);
-        judge_file(&disk, path, &whole.events, &format!("{} as it was earlier", path.display()));
+        judge_file(&whole, &disk, path, &format!("{} as it was earlier", path.display()));
     }
     let last = Path::new("store/log/0000000003.seg");
-    let disk = whole.disk.crash_keeping_all();
-    let before_last = open(on(&disk));
-    append(&before_last, "s-0", [event(1)]);
-    before_last.close().expect("closed");
+    let mut later = whole.clone();
+    later.disk = whole.copy(Variant::Complete);
+    let store = open(on(&later.disk));
+    append(&store, "s-0", [Numbered { number: 900_000, bytes: 1 }.to_event()]);
+    later.events = placed(&store).expect("whole");
+    store.close().expect("closed");
+    let disk = later.copy(Variant::Complete);
     disk.write(last, &whole.disk.read(last).expect("the file is there"));
-    assert_eq!(
-        judge(&disk, &placed_before(&whole), "the last segment as it was an append earlier"),
-        Answer::Refused
-    );
+    assert_eq!(judge(&later, &disk, "the last segment as it was an append earlier"), Verdict::Told);
 }
 
-/// The events of a store that an older copy of its last segment would show, if it were believed.
-fn placed_before(whole: &Whole) -> Vec<Placed> {
-    let mut events = whole.events.clone();
-    events.push(Placed { event: Numbered { number: 0, bytes: 0 }, ..events[0].clone() });
-    events
+#[test]
+fn a_segment_under_another_number_is_harmless_or_told() {
+    let whole = whole_store(9);
+    let segment = |number| PathBuf::from(format!("store/log/{number:010}.seg"));
+    for from in 1..=3 {
+        for to in (1..=4).filter(|to| *to != from) {
+            for (name, variant) in VARIANTS {
+                let disk = whole.copy(variant);
+                disk.write(&segment(to), &disk.read(&segment(from)).expect("the file is there"));
+                let damage = format!("{name}segment {from} also as segment {to}");
+                let verdict = judge(&whole, &disk, &damage);
+                assert_eq!(verdict, Verdict::Told, "{damage}");
+            }
+        }
+    }
 }
 
 #[test]
 fn files_of_another_store_are_harmless_or_told() {
     let (whole, other) = (whole_store(8), whole_store(8));
-    for (path, bytes) in files(&other.disk) {
-        for (variant, base) in variants(&whole) {
-            let disk = base.crash_keeping_all();
+    for (path, bytes) in other.files() {
+        for (name, variant) in VARIANTS {
+            let disk = whole.copy(variant);
             disk.write(&path, &bytes);
-            let damage = format!("{variant}{} of another store", path.display());
-            let found = judge(&disk, &whole.events, &damage);
+            let damage = format!("{name}{} of another store", path.display());
+            let found = judge(&whole, &disk, &damage);
             let is_segment = path.to_string_lossy().ends_with(".seg");
-            assert_eq!(found == Answer::Refused, is_segment, "{damage}");
+            assert_eq!(found == Verdict::Told, is_segment, "{damage}");
         }
     }
 }

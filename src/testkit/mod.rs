@@ -24,6 +24,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod damage;
 mod disk;
 pub mod fuzz;
 mod history;

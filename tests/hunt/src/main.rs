@@ -2,6 +2,7 @@
 //!
 //! `cargo hunt --help` lists them. Every run prints its seed and its figures, and ends with an error at the first finding.
 
+mod damage;
 mod fuzz;
 mod mutants;
 
@@ -19,12 +20,14 @@ struct Hunt {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Damage(damage::Damage),
     Fuzz(fuzz::Fuzz),
     Mutants(mutants::Mutants),
 }
 
 fn main() -> ExitCode {
     match Hunt::parse().command {
+        Command::Damage(damage) => damage.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Mutants(mutants) => mutants.run(),
     }
