@@ -219,7 +219,8 @@ impl EventStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Io`] when its first or last event cannot be read.
+    /// [`Error::Damaged`] or [`Error::Io`] when its first or last event cannot be read, or when it is not among what a
+    /// damaged store can still read.
     pub fn stream(&self, name: &StreamName) -> Result<Option<StreamInfo>, Error> {
         self.running()?.reader.stream_info(name)
     }
@@ -242,7 +243,8 @@ impl EventStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`]; the list itself may tell of others.
+    /// [`Error::Closed`]; the list itself may tell of others. Where events at the end of the log are damaged, it ends with
+    /// that.
     pub fn streams(&self, after: Position) -> Result<Streams, Error> {
         Ok(Streams::new(&self.running()?.reader, after))
     }
@@ -309,7 +311,7 @@ impl EventStore {
         Importer::new(self.committer().cloned(), core.reader.clone(), core.limits.clone())
     }
 
-    /// Sizes and counts. Takes time in proportion to the number of streams.
+    /// Sizes and counts, of what can be read. Takes time in proportion to the number of streams.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

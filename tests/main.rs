@@ -23,3 +23,4 @@ mod support;
 mod tidy;
 mod verify;
 mod waking;
+mod worn;

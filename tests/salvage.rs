@@ -4,14 +4,12 @@
 //! `ANNALS_SALVAGE_SEEDS` says how many damaged stores are drawn (default 60).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals::testkit::{Fault, Rng, SimDisk};
 use annals::{
-    Disk, DiskFile, EventStore, ExpectedVersion, Map, OpenError, OpenMode, Options, Position, Read, Salvage,
-    SalvageReport, VerifyReport,
+    EventStore, ExpectedVersion, OpenError, Options, Position, Read, Salvage, SalvageReport, VerifyReport,
 };
 
 use crate::damaged::*;
@@ -296,6 +294,37 @@ fn an_error_of_the_disk_ends_a_salvage_and_is_told() {
 }
 
 #[test]
+fn a_damaged_event_is_told_with_what_is_left_of_its_names() {
+    let whole = Whole::new(13);
+    let (hit, event) = (&whole.places[&30], &whole.events[29]);
+    let disk = whole.copy();
+    disk.flip_bit(&hit.path, (hit.record.end - 30) * 8).expect("is there");
+    let report = salvage(&disk);
+    let what = &report.losses[0].what;
+    let names =
+        format!("unproved, says stream {}, type {}, id {}", event.stream(), event.event_type(), event.id());
+    assert!(what.contains(&names), "{what}");
+}
+
+#[test]
+fn a_store_that_lost_its_end_does_not_say_that_a_stream_never_was() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    append(&store, "before", [event(1)]);
+    append(&store, "behind", [event(2)]);
+    store.close().expect("closed");
+    let log = &segments(&disk)[0];
+    let bytes = disk.read(log).expect("is there");
+    let at = bytes.windows(6).position(|window| window == b"behind").expect("names are stored as they are");
+    disk.flip_bit(log, at as u64 * 8).expect("is there");
+    let store = open(on(&disk).read_only(true));
+    assert!(store.stream(&stream("before")).expect("can be read").is_some());
+    assert!(store.stream(&stream("behind")).is_err());
+    let listed: Vec<_> = store.streams(Position::START).expect("begins").map(|info| info.is_ok()).collect();
+    assert_eq!(listed, [true, false], "the list ends with the error");
+}
+
+#[test]
 fn a_salvage_keeps_away_from_writers_and_from_directories_that_hold_something() {
     let disk = SimDisk::new(1);
     let store = open(on(&disk));
@@ -324,107 +353,5 @@ fn what_is_salvaged_can_be_appended_to_where_its_streams_stand() {
     for info in new.streams(Position::START).expect("readable") {
         let info = info.expect("readable");
         new.append_to(&info.name, ExpectedVersion::Exactly(info.version), [event(1)]).expect("stands there");
-    }
-}
-
-/// A disk on which some sectors cannot be read, and on which a map would be the end of the process.
-#[derive(Debug)]
-struct Worn {
-    disk: SimDisk,
-    path: PathBuf,
-    bad: std::ops::Range<u64>,
-}
-
-#[derive(Debug)]
-struct WornFile {
-    file: Arc<dyn DiskFile>,
-    bad: std::ops::Range<u64>,
-}
-
-impl Disk for Worn {
-    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        self.disk.create_dirs(dir)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.disk.exists(path)
-    }
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let file = self.disk.open(path, mode)?;
-        match path == self.path {
-            true => Ok(Arc::new(WornFile { file, bad: self.bad.clone() })),
-            false => Ok(file),
-        }
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.disk.sync_dir(dir)
-    }
-    fn native_dir(&self, _: &Path) -> Option<PathBuf> {
-        None
-    }
-}
-
-impl DiskFile for WornFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        match offset < self.bad.end && self.bad.start < offset + buffer.len() as u64 {
-            true => Err(io::Error::other("the sector is bad")),
-            false => self.file.read_exact_at(buffer, offset),
-        }
-    }
-    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        panic!("the damaged store is only read")
-    }
-    fn allocate(&self, _: u64) -> io::Result<()> {
-        panic!("the damaged store is only read")
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        panic!("the damaged store is only read")
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        panic!("the damaged store is only read")
-    }
-    fn try_lock(&self) -> io::Result<bool> {
-        self.file.try_lock()
-    }
-    fn map(&self, _: u64) -> io::Result<Map> {
-        panic!("a page of the map would kill the process")
-    }
-}
-
-#[test]
-fn a_sector_that_cannot_be_read_costs_its_own_events_and_no_other() {
-    let whole = Whole::new(12);
-    let hit = whole.places[&40].clone();
-    let bad = hit.record.start / 512 * 512..hit.record.start / 512 * 512 + 512;
-    let disk = whole.copy();
-    let worn = Worn { disk: disk.clone(), path: hit.path.clone(), bad: bad.clone() };
-    let options = Options::new("store").disk(Arc::new(worn)).segment_bytes(SMALL);
-    let report = Salvage::of(&options).copy_to(NEW).expect("the rest can be saved");
-    let damage = Damage(vec![(hit.path.clone(), bad)]);
-    let lost = lost(&report);
-    assert!(lost.contains(&40));
-    assert!(lost.iter().all(|position| !damage.spares(&whole.places[position])), "{lost:?}");
-    let verified = VerifyReport::deep(&options).expect("is told, not failed");
-    assert!(
-        verified.faults.iter().any(|fault| fault.what.contains("the sector is bad")),
-        "{:?}",
-        verified.faults
-    );
-    for position in lost {
-        let named = |fault: &annals::Fault| {
-            fault.positions.as_ref().is_some_and(|range| range.contains(&Position::new(position)))
-        };
-        assert!(verified.faults.iter().any(named), "position {position}: {:?}", verified.faults);
     }
 }

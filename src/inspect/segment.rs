@@ -10,7 +10,7 @@ use crate::format::control::{self, Open, Seal};
 use crate::format::event;
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameHeader, FrameKind, SegmentNumber};
-use crate::log::{Before, Met, Record, Records, Survey, What, Wreck, segment_path};
+use crate::log::{Before, Met, Record, Records, Survey, What, Wreck, segment_path, told};
 use crate::model::{Position, Timestamp};
 use crate::vfs::{Disk, DiskFile};
 
@@ -208,10 +208,10 @@ fn shown(time: Timestamp) -> String {
 fn of_record(record: Record, time: Timestamp) -> Finding {
     let (offset, bytes) = match record {
         Record::Whole { offset, bytes } => (offset, bytes),
-        Record::Lost { offset, first, last, fault } => {
+        Record::Lost { offset, first, last, fault, hint } => {
             let lost =
                 Finding::new(offset, "damaged event").with("positions", format_args!("{first}-{last}"));
-            return Finding { is_part: true, ..lost.wrong(Some(fault)) };
+            return Finding { is_part: true, ..lost.wrong(Some(told(fault, hint.as_deref()))) };
         }
     };
     let finding = match event::decode(bytes, time) {

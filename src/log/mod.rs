@@ -20,7 +20,7 @@ mod writer;
 pub(crate) use blank::Blank;
 pub(crate) use evidence::Evidence;
 pub(crate) use lock::Lock;
-pub(crate) use records::{Record, Records};
+pub(crate) use records::{Record, Records, told};
 pub use recovery::TornTail;
 pub(crate) use recovery::{FoundSegment, Lost, Recovered, Search, recover};
 pub(crate) use scan::{Frame, Scanned, scan};

@@ -8,13 +8,23 @@ use bytes::Bytes;
 
 use crate::format::event::{self, EventFault};
 use crate::format::frame::{self, HEADER_LEN, TRAILER_LEN};
-use crate::model::Position;
+use crate::model::{Position, Timestamp};
 
 /// A record, or where some are missing.
 #[derive(Debug, Clone)]
 pub(crate) enum Record {
-    Whole { offset: u64, bytes: Bytes },
-    Lost { offset: u64, first: Position, last: Position, fault: EventFault },
+    Whole {
+        offset: u64,
+        bytes: Bytes,
+    },
+    Lost {
+        offset: u64,
+        first: Position,
+        last: Position,
+        fault: EventFault,
+        /// What the damaged bytes say of themselves. Nothing proves it.
+        hint: Option<String>,
+    },
 }
 
 /// A walk over the records of one frame, or of the frames in bytes where headers are damaged.
@@ -117,7 +127,7 @@ impl Iterator for Records {
             if self.enter_next_frame() {
                 continue;
             }
-            let first = self.next;
+            let (first, hint) = (self.next, hint(&self.bytes, self.at));
             let found = self.behind_damage();
             let last = match (found, self.until) {
                 (Some((at, position)), _) => {
@@ -133,7 +143,23 @@ impl Iterator for Records {
                     return None;
                 }
             };
-            return Some(Record::Lost { offset, first, last, fault });
+            return Some(Record::Lost { offset, first, last, fault, hint });
         }
     }
+}
+
+/// The names in a damaged record, if they can be read: for people, who may know the event by them.
+fn hint(bytes: &Bytes, at: usize) -> Option<String> {
+    let record = bytes.slice_ref(event::record_at(bytes, at).ok()?);
+    let event = event::decode(record, Timestamp::default()).ok()?;
+    let is_name = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    let id = event.id().to_string();
+    let (stream, event_type) = (event.stream(), event.event_type());
+    let named = is_name(stream) && is_name(event_type) && is_name(&id);
+    named.then(|| format!("what is left of it, unproved, says stream {stream}, type {event_type}, id {id}"))
+}
+
+/// What is wrong with a record that is lost, for people.
+pub(crate) fn told(fault: EventFault, hint: Option<&str>) -> String {
+    hint.map_or_else(|| fault.to_string(), |hint| format!("{fault}; {hint}"))
 }

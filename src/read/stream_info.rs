@@ -28,13 +28,14 @@ pub struct StreamInfo {
 }
 
 impl Reader {
-    /// What is known of a stream; none when it never existed.
+    /// What is known of a stream, as far as it can be read; none when it never existed. Where events are lost, nobody
+    /// can say that.
     pub(crate) fn stream_info(&self, name: &StreamName) -> Result<Option<StreamInfo>, Error> {
         let (visible, parts) = self.snapshot();
         let hash = self.stream_hash(name.as_str());
         let held = self.parts_of_stream(&parts, visible, hash, |_, _| false)?;
         let (Some((newest, last_here)), Some((oldest, first_here))) = (held.first(), held.last()) else {
-            return Ok(None);
+            return self.nothing_more();
         };
         let mut offsets = Vec::with_capacity(2);
         offsets_of(&parts, oldest, first_here, 0, 1, &mut offsets)?;
@@ -51,6 +52,13 @@ impl Reader {
             last_recorded_at: last.recorded_at(),
             bytes: held.iter().map(|(_, here)| here.bytes).sum(),
         }))
+    }
+}
+
+impl Reader {
+    /// The end of what is held, or why it is not the end.
+    fn nothing_more<T>(&self) -> Result<Option<T>, Error> {
+        self.lost().map_or(Ok(None), |lost| Err(lost.clone()))
     }
 }
 
@@ -117,7 +125,7 @@ impl Streams {
     fn step(&mut self) -> Result<Option<StreamInfo>, Error> {
         loop {
             let Some(ordinal) = self.beginnings.pop() else {
-                let Some(part) = self.parts.get(self.next_part) else { return Ok(None) };
+                let Some(part) = self.parts.get(self.next_part) else { return self.reader.nothing_more() };
                 self.beginnings = part.beginnings(&self.parts, self.visible)?;
                 self.beginnings.reverse();
                 self.next_part += 1;

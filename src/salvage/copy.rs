@@ -14,7 +14,7 @@ use crate::format::event;
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameKind, SegmentNumber};
 use crate::index::TermHasher;
-use crate::log::{Before, Evidence, Met, Record, Survey, What, Wreck, log_dir, segment_path};
+use crate::log::{Before, Evidence, Met, Record, Survey, What, Wreck, log_dir, segment_path, told};
 use crate::model::{Position, RecordedEvent, Timestamp};
 
 pub(super) struct Copy<'a> {
@@ -177,8 +177,8 @@ impl<'a> Copy<'a> {
         for record in records {
             let (offset, bytes) = match record {
                 Record::Whole { offset, bytes } => (offset, bytes),
-                Record::Lost { offset, fault, .. } => {
-                    self.account.because(&found.path, offset, fault.to_string());
+                Record::Lost { offset, fault, hint, .. } => {
+                    self.account.because(&found.path, offset, told(fault, hint.as_deref()));
                     continue;
                 }
             };
@@ -206,7 +206,7 @@ fn checked(record: Record, time: Timestamp) -> Record {
         Ok(_) => record,
         Err(fault) => {
             let position = event::position(bytes);
-            Record::Lost { offset: *offset, first: position, last: position, fault }
+            Record::Lost { offset: *offset, first: position, last: position, fault, hint: None }
         }
     }
 }

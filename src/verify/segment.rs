@@ -8,7 +8,7 @@ use crate::format::control::{self, Seal};
 use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN};
 use crate::format::{FrameFault, FrameHeader, FrameKind, SegmentNumber};
 use crate::index::{IndexCheck, Sealed};
-use crate::log::{Met, Record, Survey, What, Wreck};
+use crate::log::{Met, Record, Survey, What, Wreck, told};
 use crate::model::Position;
 
 /// The check of one segment that is in use.
@@ -155,8 +155,9 @@ impl<'v, 'a, 'w> SegmentCheck<'v, 'a, 'w> {
         for record in met.records() {
             match record {
                 Record::Whole { .. } => self.verifier.report.events += 1,
-                Record::Lost { offset, first, last, fault } => {
+                Record::Lost { offset, first, last, fault, hint } => {
                     lost = true;
+                    let fault = told(fault, hint.as_deref());
                     let what = format!("{} in the frame at {}: {fault}", events(first, last), met.offset);
                     self.fault(offset, what, first, last);
                 }

@@ -1,6 +1,6 @@
 //! `annals stats`: sizes and counts.
 
-use annals::{EventStore, StoreStats};
+use annals::{EventStore, Read, StoreStats};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -37,7 +37,12 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings) -> Result<(), Failure> 
     } else {
         stats.print(&mut out)?;
     }
-    out.flush()
+    out.flush()?;
+    // What is counted is what can be read: events that are damaged at the end of the log are told of, not passed over.
+    match store.read(Read::all().after(store.head()))?.next() {
+        Some(Err(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 impl Stats {

@@ -56,6 +56,11 @@ fn a_damaged_store_is_read_up_to_the_damage_and_salvaged_around_it() {
     let export = place.run(&["export"]);
     assert_eq!(export.code, Some(1), "{}", export.err);
     assert!(lines.lines().count() > export.out.lines().count());
+    for args in [&["streams"][..], &["stats"], &["read", "thing-1"]] {
+        let outcome = place.run(args);
+        assert_eq!(outcome.code, Some(1), "{args:?}");
+        assert!(outcome.err.contains("is damaged at offset"), "{args:?}: {}", outcome.err);
+    }
 
     let out = place.path("saved");
     let outcome = place.run(&["salvage", "--out", text(&out)]);
