@@ -48,7 +48,9 @@ impl Wreck {
         (wreck.has_header, wreck.faults) = (has_header, faults);
         if !has_header && let Some(salt) = wreck.salt_of_frames(FRAMES_AT)? {
             wreck.segment.header.salt = salt;
-            wreck.faults.push((0, "its salt was taken from its frames".to_owned()));
+            if let Some((_, what)) = wreck.faults.last_mut() {
+                what.push_str("; its salt was taken from its frames");
+            }
         }
         Ok(wreck)
     }

@@ -117,11 +117,11 @@ impl Outcome {
             out.line(format_args!("and {} more ranges", self.losses.len() - LOSSES_SHOWN_MAX))?;
         }
         out.line(format_args!(
-            "kept {} events, lost {}, of which {} are known to have been acknowledged",
+            "kept {} events, lost {} ({} of them known to have been acknowledged)",
             self.events, self.lost, self.lost_acknowledged
         ))?;
         out.line(format_args!(
-            "{} appends lost some of their events; {} streams changed their versions; {} damaged places",
+            "appends that lost some of their events: {}; streams whose versions changed: {}; damaged places: {}",
             self.incomplete_appends, self.streams_changed, self.faults
         ))?;
         out.line(format_args!("new store: {}, history {}", dir.display(), self.history))?;
