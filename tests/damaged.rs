@@ -125,13 +125,15 @@ impl Damage {
         let mut bytes = disk.read(path).expect("the file is there");
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
         let at = 8192 + rng.below(used.saturating_sub(8192).max(1));
-        let range = match rng.below(10) {
+        let kind = rng.below(12);
+        let range = match kind {
             0..=3 => at..at + 1,
             4 | 5 => at / 512 * 512..at / 512 * 512 + 512,
             6 => at / 4096 * 4096..at / 4096 * 4096 + 4096,
             7 => 0..8192,
             8 => at..bytes.len() as u64,
-            _ => 0..bytes.len() as u64,
+            9 => 0..bytes.len() as u64,
+            _ => at..at + 1 + rng.below(5000),
         };
         let range = range.start..range.end.min(bytes.len() as u64);
         if range.is_empty() {
@@ -145,8 +147,17 @@ impl Damage {
                 disk.truncate(path, range.start).expect("the file is there");
             }
             1 => disk.flip_bit(path, range.start * 8 + rng.below(8)).expect("the file is there"),
-            _ => {
-                bytes[range.start as usize..range.end as usize].fill(0);
+            len => {
+                let into = range.start as usize..range.end as usize;
+                match kind {
+                    // Anything, or what was written elsewhere in the file.
+                    10 => bytes[into].fill_with(|| rng.next_u64() as u8),
+                    11 => {
+                        let from = rng.below(bytes.len() as u64 - len) as usize / 8 * 8;
+                        bytes.copy_within(from..from + len as usize, into.start);
+                    }
+                    _ => bytes[into].fill(0),
+                }
                 disk.write(path, &bytes);
             }
         }

@@ -97,7 +97,8 @@ impl Inspect {
         self
     }
 
-    /// Opens the file. It is read as the findings are asked for, in bounded memory: the largest frame.
+    /// Opens the file. It is read as the findings are asked for, in bounded memory: the largest frame, or
+    /// the longest damaged stretch.
     ///
     /// # Errors
     ///

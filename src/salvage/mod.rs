@@ -67,7 +67,7 @@ impl Salvage {
     /// Makes a new store in `out`, which must not exist or be empty.
     ///
     /// Interrupted at any point, it leaves a directory that does not open and says why: delete it and begin again. It
-    /// takes up to 76 bytes of memory for each stream, and three times the largest append.
+    /// takes up to 76 bytes of memory for each stream, and three times the largest append or the longest damaged stretch.
     ///
     /// # Errors
     ///

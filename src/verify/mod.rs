@@ -26,7 +26,7 @@ impl VerifyReport {
     /// Reads every byte of the log and its indexes, and checks every checksum, the order of frames and the counts of
     /// every SEAL. Another process may write to the store meanwhile.
     ///
-    /// It takes about as long as reading the files, and memory for the largest append.
+    /// It takes about as long as reading the files, and memory for the largest append or the longest damaged stretch.
     ///
     /// ```
     /// # use annals::{EventStore, Options, VerifyReport};
