@@ -20,7 +20,7 @@ use super::condition::Condition;
 use super::paths;
 use super::problem::Problem;
 use super::receipt::{AppendedAnswer, PublishedAnswer, StreamAnswer, TransactionAnswer};
-use crate::wire::{WireError, WireEvent, parse_events, parse_transaction};
+use crate::wire::{self, WireError, WireEvent, parse_events, parse_transaction};
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -101,20 +101,29 @@ async fn transact(
     body: Body,
 ) -> Result<Response, Problem> {
     params_of(&uri, &[])?;
-    refuse_conditions(&headers, "a transaction has an `expectedVersion` in each write instead")?;
+    refuse_conditions(
+        &headers,
+        "a transaction has an `expectedVersion` in each write, and `conditions`, instead",
+    )?;
     refuse_idempotency_key(&headers)?;
     require_json(&headers)?;
     let body = read_body(&app, &headers, body).await?;
 
     let ticket = app
         .blocking(move |app| {
-            let writes = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
+            let transaction = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
             drop(body);
             let mut append = Append::default();
-            for write in writes {
+            for write in transaction.writes {
                 check_writable(&write.stream)?;
                 let events = of_stream(write.events, &write.stream)?;
                 append = append.and_to(write.stream, write.expected, events);
+            }
+            for condition in transaction.conditions {
+                append = match condition {
+                    wire::Condition::Version { stream, expected } => append.expecting(stream, expected),
+                    wire::Condition::NoEvents { query, after } => append.fail_if_events_match(query, after),
+                };
             }
             submit(app, append)
         })

@@ -35,6 +35,7 @@ kinds! {
     NOT_ACCEPTABLE 406 "not-acceptable" "None of the accepted media types can be produced";
     TOO_SLOW 408 "request-timeout" "The body did not arrive in time";
     CONFLICT 409 "version-conflict" "The stream is not at the expected version";
+    MATCHED 409 "condition-failed" "An event matches a query that none was to match";
     DIFFERS 409 "event-differs" "An event with this id says something else";
     HISTORY 409 "history-changed" "The cursor belongs to another history";
     PRECONDITION 412 "precondition-failed" "The stream is not at the expected version";
@@ -159,6 +160,11 @@ impl From<AppendError> for Problem {
                 .with("stream", stream.as_str())
                 .with("expectedVersion", expected_to_json(expected))
                 .with("actualVersion", json!(actual)),
+            AppendError::Matched { position, stream, event_type, after, .. } => Problem::new(MATCHED, detail)
+                .with("position", json!(position))
+                .with("stream", stream)
+                .with("eventType", event_type)
+                .with("after", json!(after)),
             AppendError::TooLarge { what, size, unit, max } => Problem::new(TOO_LARGE, detail)
                 .with("limit", limit_name(&what, unit))
                 .with("size", size)

@@ -4,10 +4,7 @@
 //! allows.
 
 use std::fmt;
-use std::str::FromStr;
 
-use annals::{ExpectedVersion, StreamName};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -20,17 +17,6 @@ pub(crate) enum BodyKind {
     Json,
     /// One event a line; blank lines mean nothing.
     Lines,
-}
-
-/// One stream's part of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Write {
-    /// The stream.
-    pub(crate) stream: StreamName,
-    /// What its writer believes about it.
-    pub(crate) expected: ExpectedVersion,
-    /// The events, at least one.
-    pub(crate) events: Vec<WireEvent>,
 }
 
 /// Reads the events of a body: at least one, at most `events_max`.
@@ -65,7 +51,7 @@ fn parse_lines(body: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError
 }
 
 /// Reads a JSON array of events. The line of an error is told when the array as such is wrong.
-fn parse_array(json: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
+pub(super) fn parse_array(json: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
     let mut refused = None;
     let elements = Elements { events_max, refused: &mut refused };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -121,90 +107,6 @@ fn check_count(count: usize, events_max: u64) -> Result<(), WireError> {
     ))
 }
 
-/// Reads the body of a transaction: `{"writes":[{"stream","expectedVersion","events"}]}`.
-pub(crate) fn parse_transaction(json: &[u8], events_max: u64) -> Result<Vec<Write>, WireError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        writes: Vec<&'a RawValue>,
-        #[serde(borrow, default)]
-        conditions: Vec<&'a RawValue>,
-    }
-
-    if json.iter().all(u8::is_ascii_whitespace) {
-        return Err(WireError::new("the body is empty; send {\"writes\":[…]}"));
-    }
-    let body: Body<'_> = serde_json::from_slice(json).map_err(|error| WireError::json(&error))?;
-    if !body.conditions.is_empty() {
-        // To ignore a condition would be to append what must not be appended.
-        return Err(WireError::field(
-            "conditions",
-            "are not supported by this version; give each write its `expectedVersion`",
-        ));
-    }
-    if body.writes.is_empty() {
-        return Err(WireError::field("writes", "is empty; write to at least one stream"));
-    }
-    let mut writes: Vec<Write> = Vec::new();
-    let mut left = events_max;
-    for (json, at) in body.writes.into_iter().zip(0..) {
-        let path = format!("writes[{at}]");
-        let write = parse_write(json, left).map_err(|error| error.within(&path))?;
-        if writes.iter().any(|earlier| earlier.stream == write.stream) {
-            return Err(WireError::field("stream", "has another write already; put its events into one")
-                .within(&path));
-        }
-        left -= write.events.len() as u64;
-        writes.push(write);
-    }
-    Ok(writes)
-}
-
-fn parse_write(json: &RawValue, events_max: u64) -> Result<Write, WireError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "camelCase")]
-    struct Body<'a> {
-        stream: String,
-        #[serde(borrow, default)]
-        expected_version: Option<&'a RawValue>,
-        #[serde(borrow)]
-        events: &'a RawValue,
-    }
-
-    let without_line = |mut error: WireError| {
-        error.line = None;
-        error
-    };
-    let body: Body<'_> =
-        serde_json::from_str(json.get()).map_err(|error| without_line(WireError::json(&error)))?;
-    let stream = StreamName::parse(&body.stream).map_err(|error| WireError::field("stream", error))?;
-    let expected = match body.expected_version {
-        Some(json) => parse_expected(json)?,
-        None => ExpectedVersion::Any,
-    };
-    let events = parse_array(body.events.get().as_bytes(), events_max)
-        .map_err(|error| without_line(error).within("events"))?;
-    if events.is_empty() {
-        return Err(WireError::field("events", "is empty; write at least one event"));
-    }
-    if let Some(at) =
-        events.iter().position(|event| event.stream.as_ref().is_some_and(|named| *named != stream))
-    {
-        return Err(WireError::field(
-            format!("events[{at}].stream"),
-            "is another stream than that of the write",
-        ));
-    }
-    Ok(Write { stream, expected, events })
-}
-
-/// Reads an expected version, which is a text or a number.
-fn parse_expected(json: &RawValue) -> Result<ExpectedVersion, WireError> {
-    let text = json.get().trim_matches('"');
-    ExpectedVersion::from_str(text).map_err(|error| WireError::field("expectedVersion", error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,48 +159,5 @@ mod tests {
         assert_eq!(error.limit.map(|limit| limit.max), Some(3));
         let lines = format!("{EVENT}\n").repeat(4);
         assert_eq!(count(&lines, BodyKind::Lines).expect_err("four").line, Some(4));
-    }
-
-    fn refusal(json: &str) -> Option<String> {
-        parse_transaction(json.as_bytes(), 10).expect_err(json).field
-    }
-
-    #[test]
-    fn a_transaction_takes_its_expected_version_as_text_or_number() {
-        for (version, expected) in [
-            ("5", ExpectedVersion::Exactly(5.into())),
-            ("\"5\"", ExpectedVersion::Exactly(5.into())),
-            ("\"none\"", ExpectedVersion::None),
-        ] {
-            let json =
-                format!(r#"{{"writes":[{{"stream":"s","expectedVersion":{version},"events":[{EVENT}]}}]}}"#);
-            let writes = parse_transaction(json.as_bytes(), 10).expect("legal");
-            assert_eq!(writes.iter().map(|write| write.expected).collect::<Vec<_>>(), [expected]);
-        }
-    }
-
-    #[test]
-    fn a_condition_is_refused_instead_of_being_ignored() {
-        let json =
-            format!(r#"{{"writes":[{{"stream":"s","events":[{EVENT}]}}],"conditions":[{{"after":5}}]}}"#);
-        assert_eq!(refusal(&json).as_deref(), Some("conditions"));
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_transaction_is_named_by_its_path() {
-        let write = |body: &str| format!(r#"{{"writes":[{body}]}}"#);
-        let one = format!(r#"{{"stream":"s","events":[{EVENT}]}}"#);
-        assert_eq!(refusal(&write("")).as_deref(), Some("writes"));
-        assert_eq!(refusal(&write(&format!("{one},{one}"))).as_deref(), Some("writes[1].stream"));
-        assert_eq!(refusal(&write(r#"{"stream":"","events":[]}"#)).as_deref(), Some("writes[0].stream"));
-        assert_eq!(refusal(&write(r#"{"stream":"s","events":[]}"#)).as_deref(), Some("writes[0].events"));
-        assert_eq!(
-            refusal(&write(r#"{"stream":"s","events":[{"type":"a"}]}"#)).as_deref(),
-            Some("writes[0].events[0].data")
-        );
-        assert_eq!(
-            refusal(&write(r#"{"stream":"s","expectedVersion":-1,"events":[]}"#)).as_deref(),
-            Some("writes[0].expectedVersion")
-        );
     }
 }

@@ -97,7 +97,8 @@ pub(crate) fn events_seeds() -> Vec<String> {
 /// Bytes as the body of a transaction.
 pub fn wire_transaction(body: &[u8]) {
     match parse_transaction(body, EVENTS_MAX) {
-        Ok(writes) => {
+        Ok(transaction) => {
+            let writes = &transaction.writes;
             let events: usize = writes.iter().map(|write| write.events.len()).sum();
             assert!((writes.len()..=EVENTS_MAX as usize).contains(&events) && !writes.is_empty());
         }
@@ -112,6 +113,10 @@ pub(crate) fn transaction_seeds() -> Vec<String> {
         format!(
             r#"{{"writes":[{{"stream":"order-1","expectedVersion":5,"events":[{two}]}},
                {{"stream":"b","events":[{three}]}}],"conditions":[]}}"#
+        ),
+        format!(
+            r#"{{"writes":[{{"stream":"a","events":[{one}]}}],"conditions":[{{"stream":"b","expectedVersion":"none"}},
+               {{"failIfEventsMatch":{{"items":[{{"types":["t"],"tags":["k:v"],"prefix":"a"}}]}},"after":3}}]}}"#
         ),
     ]
 }
