@@ -42,6 +42,7 @@ mod salvage;
 mod snapshot;
 mod store;
 mod subscription;
+mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod verify;

@@ -42,7 +42,7 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    fn wait_until_somebody_waits(&self) {
+    pub(crate) fn wait_until_somebody_waits(&self) {
         let (state, changed) = &*self.0;
         let mut state = state.lock().expect("no panic");
         while !state.waiting {

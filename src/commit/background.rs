@@ -1,12 +1,10 @@
 //! Work off the commit path: the next segment is made, and indexes are written, on a thread of their own.
+//!
+//! A job that panics ends the thread; those that are handed over later are done by whoever hands them over.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-
-use crate::error::Error;
-use crate::format::SegmentNumber;
-use crate::log::{Blank, Roll};
 
 /// Jobs that may wait: with more, whoever hands one over waits, so that indexes in memory stay few.
 const JOBS_MAX: usize = 1;
@@ -59,53 +57,4 @@ impl Background {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is guarded here is whole at every moment.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The next segment, made ahead of need.
-#[derive(Debug)]
-pub(super) struct NextSegment {
-    state: Mutex<Next>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-enum Next {
-    Absent,
-    UnderWay,
-    Ready(Blank),
-}
-
-impl NextSegment {
-    pub(super) fn new() -> NextSegment {
-        NextSegment { state: Mutex::new(Next::Absent), changed: Condvar::new() }
-    }
-
-    /// Whether it should be made now; if so, the caller has promised to [`make`](Self::make) it.
-    pub(super) fn wants_making(&self) -> bool {
-        let mut state = lock(&self.state);
-        let wants = matches!(*state, Next::Absent);
-        if wants {
-            *state = Next::UnderWay;
-        }
-        wants
-    }
-
-    /// Makes it. A failure is no failure yet: the append that needs the segment tries again, and tells.
-    pub(super) fn make(&self, roll: &Roll, number: SegmentNumber) {
-        let made = roll.blank(number, 0);
-        *lock(&self.state) = made.map_or(Next::Absent, Next::Ready);
-        self.changed.notify_all();
-    }
-
-    /// Takes it, made ahead or made now, with room for a first frame of `frame_len` bytes.
-    pub(super) fn take(&self, roll: &Roll, number: SegmentNumber, frame_len: u64) -> Result<Blank, Error> {
-        let mut state = lock(&self.state);
-        while matches!(*state, Next::UnderWay) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        match std::mem::replace(&mut *state, Next::Absent) {
-            Next::Ready(blank) if blank.number() == number && blank.room() >= frame_len => Ok(blank),
-            _ => roll.blank(number, frame_len),
-        }
-    }
 }

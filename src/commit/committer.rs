@@ -1,24 +1,27 @@
-//! The committer: takes appends from any number of callers and commits them group by group, one leader at a time.
+//! The committer: takes appends from any number of callers and commits them group by group.
 //!
-//! A blocking caller that finds no leader leads the group itself; otherwise the committer's own thread does. While one
-//! group syncs, the next forms in the queue.
+//! Who leads is the `queue`'s business: a blocking caller, or the committer's own thread. While one group syncs, the next
+//! forms in the queue.
 //!
-//! Invariant: whoever is in the queue gets an outcome, also when the log fails or a leader panics.
+//! Invariant: whoever is in the queue gets an outcome, also when the log fails or a commit panics.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::background::{Background, NextSegment};
+use super::ahead::Ahead;
+use super::background::Background;
 use super::group::Group;
 use super::prepared::{Prepared, Warmed};
+use super::queue::{Closed, Leading, May, Queue};
 use super::ticket::{Outcome, Slot, Ticket};
 use super::visible::Visible;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::error::{AppendError, Error, OpenError};
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, catalog};
-use crate::log::{LogWriter, Roll};
+use crate::log::{Blank, LogWriter, Roll};
 use crate::model::Append;
 use crate::options::Limits;
 
@@ -30,17 +33,13 @@ pub(crate) struct Committer {
 
 /// What callers, the leader and the threads share.
 pub(super) struct Shared {
-    queue: Mutex<Queue>,
-    /// There is work without a leader, or the store closes.
-    work: Condvar,
-    /// The queue has got shorter.
-    room: Condvar,
+    queue: Queue<Pending>,
     end: Mutex<Option<End>>,
     pub(super) catalog: Arc<Catalog>,
     pub(super) visible: Arc<Visible>,
     pub(super) indexing: Arc<Indexing>,
     pub(super) roll: Roll,
-    pub(super) next_segment: Arc<NextSegment>,
+    pub(super) next_segment: Arc<Ahead<Blank>>,
     background: Background,
     /// Builds the indexes that were missing when the store was opened; slow, so it must not delay new ones.
     rebuild: Background,
@@ -57,14 +56,6 @@ pub(super) struct End {
     pub(super) writer: LogWriter,
     pub(super) memory: Arc<MemoryIndex>,
     pub(super) part: Arc<Part>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Pending>,
-    bytes: u64,
-    leading: bool,
-    closed: bool,
 }
 
 /// An append in the queue or in a group. Dropped without an outcome, it gets the one that says so.
@@ -100,15 +91,13 @@ pub(crate) struct Parts {
 impl Committer {
     pub(crate) fn start(parts: Parts) -> Result<Committer, OpenError> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            work: Condvar::new(),
-            room: Condvar::new(),
+            queue: Queue::new(parts.limits.queue_bytes_max),
             end: Mutex::new(Some(End { writer: parts.writer, memory: parts.memory, part: parts.part })),
             catalog: parts.catalog,
             visible: parts.visible,
             indexing: parts.indexing,
             roll: parts.roll,
-            next_segment: Arc::new(NextSegment::new()),
+            next_segment: Arc::new(Ahead::new()),
             background: Background::start("annals-background", parts.background),
             rebuild: Background::start("annals-rebuild", parts.background),
             ahead: parts.background,
@@ -128,16 +117,16 @@ impl Committer {
 
     /// Commits an append and waits for its outcome; the caller's thread may do the work itself.
     pub(crate) fn append(&self, append: Append) -> Outcome {
-        let (slot, leads) = self.shared.enqueue(append, true)?;
-        if leads {
-            self.shared.lead(&slot);
+        let (slot, leading) = self.shared.enqueue(append, May::Lead)?;
+        if let Some(leading) = leading {
+            self.shared.lead(leading, &slot);
         }
         Ticket::new(slot).wait()
     }
 
     /// Hands an append over.
     pub(crate) fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
-        self.shared.enqueue(append, false).map(|(slot, _)| Ticket::new(slot))
+        self.shared.enqueue(append, May::OnlyQueue).map(|(slot, _)| Ticket::new(slot))
     }
 
     /// Why appends are refused, if they are.
@@ -156,7 +145,7 @@ impl Committer {
         self.shared.rebuild.run(move || {
             let parts = shared.catalog.parts();
             for part in parts.iter().rev().filter(|part| part.seal_place().is_some()) {
-                if lock(&shared.queue).closed {
+                if shared.queue.is_closed() {
                     return;
                 }
                 // If it fails, whoever asks the index is told why.
@@ -167,11 +156,15 @@ impl Committer {
 
     /// Finishes the queue, marks the log as closed, and lets go of it. A second call has nothing left to do.
     pub(crate) fn close(&self) -> Result<(), Error> {
-        lock(&self.shared.queue).closed = true;
-        self.shared.work.notify_all();
-        self.shared.room.notify_all();
-        if let Some(thread) = lock(&self.thread).take() {
-            // A panic of the thread has been reported by the panic hook, and its appends have their outcomes.
+        self.shared.queue.close();
+        // Held to the end: a second call must neither take the log away from what is queued nor return before the first.
+        let mut thread = lock(&self.thread);
+        if thread.as_ref().is_some_and(|thread| thread.thread().id() == std::thread::current().id()) {
+            // A waker has dropped the last handle. The thread lets go of the log when it ends, without a mark.
+            return Ok(());
+        }
+        if let Some(thread) = thread.take() {
+            // A panic of the thread has been reported by the panic hook.
             let _ = thread.join();
         }
         self.shared.background.stop();
@@ -204,8 +197,12 @@ impl Shared {
         });
     }
 
-    /// Prepares an append and queues it; tells whether the caller is to lead.
-    fn enqueue(&self, append: Append, may_lead: bool) -> Result<(Arc<Slot>, bool), AppendError> {
+    /// Prepares an append and queues it; gives leadership to a caller that has to take it.
+    fn enqueue(
+        &self,
+        append: Append,
+        may: May,
+    ) -> Result<(Arc<Slot>, Option<Leading<'_, Pending>>), AppendError> {
         if let Some(failure) = self.failure() {
             return Err(failure.into());
         }
@@ -215,22 +212,8 @@ impl Shared {
         let slot = Arc::new(Slot::default());
         let bytes = prepared.bytes();
         let pending = Pending { prepared, slot: slot.clone() };
-        let mut queue = lock(&self.queue);
-        while !queue.closed && queue.bytes > 0 && queue.bytes + bytes > self.limits.queue_bytes_max {
-            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        if queue.closed {
-            return Err(Error::Closed.into());
-        }
-        queue.bytes += bytes;
-        queue.waiting.push(pending);
-        let leads = may_lead && !queue.leading;
-        if leads {
-            queue.leading = true;
-        } else if !queue.leading {
-            self.work.notify_one();
-        }
-        Ok((slot, leads))
+        let leading = self.queue.push(pending, bytes, may).map_err(|Closed| Error::Closed)?;
+        Ok((slot, leading))
     }
 
     /// Looks up the append's streams in the sealed segments, on the caller's thread. The active segment is looked at
@@ -267,47 +250,34 @@ impl Shared {
     }
 
     /// Leads until the caller's own append has its outcome; then hands over, if there is more to do.
-    fn lead(&self, own: &Slot) {
-        let leading = Leading(self);
-        while let Some(batch) = self.take_batch() {
+    fn lead(&self, mut leading: Leading<'_, Pending>, own: &Slot) {
+        while let Some(batch) = leading.take() {
             self.commit(batch);
             if own.is_done() {
                 break;
             }
         }
-        drop(leading);
     }
 
     /// The committer's own thread: leads for futures, and takes over from callers who are done.
     fn lead_for_futures(&self) {
-        loop {
-            let mut queue = lock(&self.queue);
-            while queue.leading || (queue.waiting.is_empty() && !queue.closed) {
-                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
-            if queue.waiting.is_empty() {
-                return;
-            }
-            queue.leading = true;
-            drop(queue);
-            let leading = Leading(self);
-            while let Some(batch) = self.take_batch() {
+        while let Some(mut leading) = self.queue.lead() {
+            while let Some(batch) = leading.take() {
                 self.commit(batch);
             }
-            drop(leading);
         }
     }
 
-    fn take_batch(&self) -> Option<Vec<Pending>> {
-        let mut queue = lock(&self.queue);
-        let batch = std::mem::take(&mut queue.waiting);
-        queue.bytes = 0;
-        self.room.notify_all();
-        (!batch.is_empty()).then_some(batch)
+    /// Commits a batch as one group. A panic fails the log and goes no further: there has to be somebody to tell those
+    /// who wait in the queue.
+    fn commit(&self, batch: Vec<Pending>) {
+        if catch_unwind(AssertUnwindSafe(|| self.commit_group(batch))).is_err() {
+            *lock(&self.failed) = Some("a commit panicked".to_owned());
+        }
     }
 
     /// Commits a batch as one group, or fails it if the log has failed.
-    fn commit(&self, batch: Vec<Pending>) {
+    fn commit_group(&self, batch: Vec<Pending>) {
         let mut end = lock(&self.end);
         let Some(end) = end.as_mut() else { return };
         if self.failure().is_some() {
@@ -317,31 +287,23 @@ impl Shared {
             *lock(&self.failed) = Some(error.to_string());
         }
         let half_full = end.writer.is_half_full() || end.memory.bytes() > self.budget.index_bytes_max() / 2;
-        if self.ahead && half_full && self.next_segment.wants_making() {
-            let (next, roll) = (self.next_segment.clone(), self.roll.clone());
+        if self.ahead
+            && half_full
+            && let Some(promise) = self.next_segment.promise()
+        {
+            let roll = self.roll.clone();
             let number = end.writer.segment().number().next();
-            self.background.run(move || next.make(&roll, number));
-        }
-    }
-}
-
-/// Leadership, given up also by a panic, after which the log counts as failed.
-struct Leading<'a>(&'a Shared);
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            *lock(&self.0.failed) = Some("a commit panicked".to_owned());
-        }
-        let mut queue = lock(&self.0.queue);
-        queue.leading = false;
-        if !queue.waiting.is_empty() || queue.closed {
-            self.0.work.notify_one();
+            self.background.run(move || {
+                // A failure is no failure yet: the append that needs the segment tries again, and tells.
+                if let Ok(blank) = roll.blank(number, 0) {
+                    promise.keep(blank);
+                }
+            });
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while leading is noted as a failure of the log; nothing else is done under these locks.
+    // A panic of a commit is noted as a failure of the log; nothing else is done under these locks.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

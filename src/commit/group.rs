@@ -182,7 +182,9 @@ impl<'a> Group<'a> {
     fn roll(&mut self, frame_len: u64) -> Result<(), Error> {
         let shared = self.shared;
         let number = self.end.writer.segment().number().next();
-        let blank = shared.next_segment.take(&shared.roll, number, frame_len)?;
+        let ahead =
+            shared.next_segment.take().filter(|blank| blank.number() == number && blank.room() >= frame_len);
+        let blank = ahead.map_or_else(|| shared.roll.blank(number, frame_len), Ok)?;
         let (at, crc) = self.end.writer.roll(blank)?;
         shared.note_no_space(None);
 

@@ -2,11 +2,13 @@
 //! indexed, made visible, and only then acknowledged.
 
 mod admission;
+mod ahead;
 mod background;
 mod committer;
 mod condition;
 mod group;
 mod prepared;
+mod queue;
 mod ticket;
 mod visible;
 
