@@ -40,7 +40,7 @@ impl Roll {
         let header = SegmentHeader {
             store: self.store,
             number,
-            salt: uuid::Uuid::new_v4().as_u64_pair().0,
+            salt: u128::from_le_bytes(self.disk.random()) as u64,
             capacity: self.segment_bytes.max(needed).next_multiple_of(4096),
             term_key: self.term_key,
             generation: 0,

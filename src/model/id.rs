@@ -98,11 +98,6 @@ impl std::str::FromStr for EventId {
 pub struct HistoryId([u8; 16]);
 
 impl HistoryId {
-    /// A new history.
-    pub(crate) fn generate() -> HistoryId {
-        HistoryId(*Uuid::new_v4().as_bytes())
-    }
-
     /// The history that 16 bytes mean.
     pub const fn from_bytes(bytes: [u8; 16]) -> HistoryId {
         HistoryId(bytes)

@@ -6,7 +6,9 @@
 //!
 //! Invariant: what was synced, and not written since, is the same after every crash.
 
+mod damage;
 mod fault;
+mod file;
 mod image;
 mod names;
 #[cfg(test)]
@@ -19,20 +21,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::fault::Operations;
-use self::image::{Image, Keep, SECTOR_BYTES};
+use self::file::SimFile;
+use self::image::{Image, Keep};
 use self::names::{FileId, Names, dir_of};
 use super::Rng;
-use crate::vfs::{Disk, DiskFile, Map, OpenMode};
+use crate::vfs::{Disk, DiskFile, OpenMode};
 
 pub use self::fault::Fault;
+pub use self::image::SECTOR_BYTES;
 
 /// A disk in memory. A clone is the same disk; a crash makes another one and leaves this as it is, so that one moment
 /// can be crashed in many ways.
 ///
 /// Operations that change the disk are counted: making directories and files, `rename`, `remove`, `write_all_at`,
-/// `allocate`, `set_len`, `sync_data` and `sync_dir`. Each can be made to fail. A directory is durable as soon as it is
-/// made, because the system's disk syncs the one above it. Shortening a file while it is mapped is a panic: on the
-/// system's disk it would kill whoever reads the map.
+/// `allocate`, `set_len`, `sync_data` and `sync_dir`. Calls that only look are counted as reads, those through a map
+/// included. Each of either can be made to fail. A directory is durable as soon as it is made, because the system's disk
+/// syncs the one above it. Shortening a file while it is mapped is a panic: on the system's disk it would kill whoever
+/// reads the map.
 #[derive(Debug, Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
@@ -49,6 +54,9 @@ struct State {
     maps: BTreeMap<u64, (FileId, u64)>,
     ids_given: u64,
     operations: Operations,
+    reads: Operations,
+    /// The operation after which nothing more reaches the disk.
+    last_operation: Option<u64>,
     capacity: Option<u64>,
     rng: Rng,
     /// The disk before each operation, while that is recorded.
@@ -56,7 +64,8 @@ struct State {
 }
 
 impl SimDisk {
-    /// An empty disk. The seed decides what is left to chance when an operation fails.
+    /// An empty disk. The seed decides what is left to chance when an operation fails, and what the disk takes for
+    /// random bytes: a store that is made on two disks of one seed is the same one.
     pub fn new(seed: u64) -> SimDisk {
         SimDisk::from(State {
             dirs: BTreeSet::from(["".into(), "/".into()]),
@@ -66,6 +75,8 @@ impl SimDisk {
             maps: BTreeMap::new(),
             ids_given: 0,
             operations: Operations::default(),
+            reads: Operations::default(),
+            last_operation: None,
             capacity: None,
             rng: Rng::new(seed),
             moments: None,
@@ -119,6 +130,42 @@ impl SimDisk {
         self.lock().operations.count()
     }
 
+    /// Lets the `n`-th read from now fail; 1 is the next. Several can be set to fail.
+    pub fn fail_read(&self, n: u64, fault: Fault) {
+        self.lock().reads.fail(n, fault);
+    }
+
+    /// How many reads there were, those that failed included.
+    pub fn reads(&self) -> u64 {
+        self.lock().reads.count()
+    }
+
+    /// How many operations and reads have failed because they were set to.
+    pub fn failures(&self) -> u64 {
+        let state = self.lock();
+        state.operations.failures() + state.reads.failures()
+    }
+
+    /// Takes back every failure that is still to come.
+    pub fn fail_no_more(&self) {
+        let mut state = self.lock();
+        state.operations.fail_no_more();
+        state.reads.fail_no_more();
+    }
+
+    /// Lets the power go out once `n` more operations are done: every one after them fails and changes nothing. What
+    /// they leave is what [`crash`](Self::crash) makes of the disk then.
+    pub fn cut_power_after(&self, n: u64) {
+        let mut state = self.lock();
+        state.last_operation = Some(state.operations.count() + n);
+    }
+
+    /// Whether an operation has come after the power went out.
+    pub fn is_without_power(&self) -> bool {
+        let state = self.lock();
+        state.last_operation.is_some_and(|last| state.operations.count() > last)
+    }
+
     /// Lets the disk be full once its files are `bytes` long together. Default: never.
     pub fn set_capacity(&self, bytes: u64) {
         self.lock().capacity = Some(bytes);
@@ -137,40 +184,6 @@ impl SimDisk {
         let mut bytes = vec![0; image.len() as usize];
         image.read(&mut bytes, 0);
         Ok(bytes)
-    }
-
-    /// Puts a file there behind the store's back, durably and in the place of what was there.
-    pub fn write(&self, path: &Path, bytes: &[u8]) {
-        let mut state = self.lock();
-        let file = state.names.get(path).unwrap_or_else(|| state.next_id());
-        state.files.insert(file, Arc::new(Image::synced(bytes)));
-        state.names.settle(path, Some(file));
-        state.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
-    }
-
-    /// Flips one bit of a file behind the store's back, as rot does.
-    pub fn flip_bit(&self, path: &Path, bit: u64) -> io::Result<()> {
-        match self.lock().image_at(path)?.flip_bit(bit) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-
-    /// Cuts or lengthens a file behind the store's back; all that it then holds is durable.
-    pub fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
-        let mut state = self.lock();
-        let image = state.image_at(path)?;
-        image.set_len(len);
-        image.settle();
-        Ok(())
-    }
-
-    /// Removes a file behind the store's back, durably.
-    pub fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.lock();
-        state.image_at(path)?;
-        state.names.settle(path, None);
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -217,7 +230,14 @@ impl State {
             moments.push(SimDisk::from(self.after_kill()));
             self.moments = Some(moments);
         }
-        self.operations.next()
+        let fault = self.operations.next();
+        let is_beyond = self.last_operation.is_some_and(|last| self.operations.count() > last);
+        if is_beyond { Some(Fault::Error(io::ErrorKind::NotConnected)) } else { fault }
+    }
+
+    /// Counts a read, which fails if it is set to.
+    fn look(&mut self) -> io::Result<()> {
+        self.reads.next().map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn file_at(&self, path: &Path) -> io::Result<FileId> {
@@ -262,7 +282,9 @@ impl State {
         let names = self.names.after_crash(keep);
         let images = names.iter().filter_map(|(_, file)| Some((file, self.files.get(&file)?)));
         let files = images.map(|(file, image)| (file, Arc::new(image.after_crash(keep)))).collect();
-        State { names, files, rng: Rng::new(seed), ..self.after_kill() }
+        // The seed alone would give the same salts again after two crashes of one seed.
+        let rng = Rng::new(seed ^ self.rng.clone().next_u64());
+        State { names, files, rng, ..self.after_kill() }
     }
 
     fn after_kill(&self) -> State {
@@ -274,6 +296,8 @@ impl State {
             maps: BTreeMap::new(),
             ids_given: self.ids_given,
             operations: Operations::default(),
+            reads: Operations::default(),
+            last_operation: None,
             capacity: self.capacity,
             rng: self.rng.clone(),
             moments: None,
@@ -296,7 +320,8 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.look()?;
         state.check_dir(dir)?;
         let paths = state.names.iter().map(|(path, _)| path).chain(&state.dirs);
         let names = paths.filter(|path| dir_of(path) == dir).filter_map(|path| path.file_name()?.to_str());
@@ -305,7 +330,8 @@ impl Disk for SimDisk {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.look()?;
         Ok(state.dirs.contains(path) || state.names.get(path).is_some())
     }
 
@@ -317,7 +343,10 @@ impl Disk for SimDisk {
         }
         let file = match (state.names.get(path), mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
-            (Some(file), _) => file,
+            (Some(file), _) => {
+                state.look()?;
+                file
+            }
             (None, OpenMode::Read | OpenMode::Write) => return Err(io::ErrorKind::NotFound.into()),
             (None, OpenMode::Create | OpenMode::CreateNew) => {
                 state.operate()?;
@@ -329,7 +358,7 @@ impl Disk for SimDisk {
         };
         let handle = state.next_id();
         let writable = mode != OpenMode::Read;
-        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), file, handle, writable }))
+        Ok(Arc::new(SimFile::new(&self.state, file, handle, writable)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -361,121 +390,12 @@ impl Disk for SimDisk {
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
+    fn random(&self) -> [u8; 16] {
+        let rng = &mut self.lock().rng;
+        (u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64())).to_le_bytes()
+    }
+
     fn native_dir(&self, _: &Path) -> Option<PathBuf> {
         None
     }
-}
-
-/// A handle on a file. It stays good when the file is renamed or removed.
-#[derive(Debug)]
-struct SimFile {
-    state: Arc<Mutex<State>>,
-    file: FileId,
-    handle: u64,
-    writable: bool,
-}
-
-impl SimFile {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
-    fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
-        match self.writable {
-            true => Ok(self.lock()),
-            false => Err(io::ErrorKind::PermissionDenied.into()),
-        }
-    }
-}
-
-impl DiskFile for SimFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.lock().seen(self.file).len())
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let image = self.lock().seen(self.file);
-        match image.read(buffer, offset) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.lock_to_write()?;
-        let fault = state.next_fault();
-        if fault.is_none() {
-            state.check_room(self.file, offset + bytes.len() as u64)?;
-        }
-        let written = match fault {
-            None => bytes,
-            Some(Fault::ShortWrite) => &bytes[..short(&mut state.rng, offset, bytes.len())],
-            Some(_) => &[],
-        };
-        if !written.is_empty() {
-            state.image(self.file).write(written, offset);
-        }
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
-    }
-
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        let mut state = self.lock_to_write()?;
-        state.operate()?;
-        state.check_room(self.file, len)?;
-        if state.seen(self.file).len() < len {
-            state.image(self.file).set_len(len);
-        }
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.lock_to_write()?;
-        state.operate()?;
-        state.check_room(self.file, len)?;
-        let cut = state.maps.values().any(|(file, mapped)| *file == self.file && *mapped > len);
-        assert!(!cut, "a mapped file is shortened: on the system's disk its readers would be killed");
-        state.image(self.file).set_len(len);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        let fault = state.next_fault();
-        match fault {
-            None => state.image(self.file).sync(),
-            Some(Fault::SyncLies) => state.image(self.file).forget_unsynced(),
-            Some(_) => {}
-        }
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        Ok(*self.lock().locks.entry(self.file).or_insert(self.handle) == self.handle)
-    }
-
-    fn map(&self, len: u64) -> io::Result<Map> {
-        let mut state = self.lock();
-        if state.seen(self.file).len() < len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let handle = state.next_id();
-        state.maps.insert(handle, (self.file, len));
-        let file = SimFile { state: Arc::clone(&self.state), file: self.file, handle, writable: false };
-        Ok(Map::from_file(Arc::new(file), len))
-    }
-}
-
-impl Drop for SimFile {
-    fn drop(&mut self) {
-        let mut state = self.lock();
-        state.locks.retain(|_, holder| *holder != self.handle);
-        state.maps.remove(&self.handle);
-    }
-}
-
-/// How many bytes of a write get through when it stops where a sector ends.
-fn short(rng: &mut Rng, offset: u64, len: usize) -> usize {
-    let sectors = (offset + len as u64).div_ceil(SECTOR_BYTES) - offset / SECTOR_BYTES;
-    let end = (offset / SECTOR_BYTES + rng.below(sectors)) * SECTOR_BYTES;
-    end.saturating_sub(offset) as usize
 }

@@ -31,7 +31,7 @@ mod history;
 mod model;
 mod rng;
 
-pub use disk::{Fault, SimDisk};
+pub use disk::{Fault, SECTOR_BYTES, SimDisk};
 pub use history::{History, Outcome};
 pub use model::{Attempt, Model, Numbered, Placed, Workload, Write};
 pub use rng::Rng;

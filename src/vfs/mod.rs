@@ -46,6 +46,10 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Sixteen bytes that nobody can foretell, for ids, salts and keys. A simulated disk draws them from its seed.
+    fn random(&self) -> [u8; 16] {
+        *uuid::Uuid::new_v4().as_bytes()
+    }
     /// The directory for `meta`'s own files, when this disk is the system's; none keeps `meta` in memory.
     fn native_dir(&self, dir: &Path) -> Option<std::path::PathBuf>;
 }

@@ -94,16 +94,16 @@ pub(super) fn create(
     lock: Lock,
     visit: &mut dyn FnMut(&Segment, &Frame) -> Result<(), Error>,
 ) -> Result<Recovered, OpenError> {
-    let store = StoreId(*uuid::Uuid::new_v4().as_bytes());
+    let store = StoreId(search.disk.random());
     let roll = Roll {
         disk: search.disk.clone(),
         log_dir,
         store,
-        term_key: *uuid::Uuid::new_v4().as_bytes(),
+        term_key: search.disk.random(),
         segment_bytes: search.segment_bytes,
     };
     let segment = roll.blank(SegmentNumber::FIRST, (HEADER_LEN + TRAILER_LEN) as u64)?.into_segment();
-    let history = HistoryId::generate();
+    let history = HistoryId::from_bytes(search.disk.random());
     let mut writer = LogWriter {
         history,
         store,

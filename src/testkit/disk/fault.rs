@@ -1,8 +1,8 @@
-//! The ways in which an operation of the simulated disk fails, and the count that says which one does.
+//! The ways in which a call to the simulated disk fails, and the count that says which one does.
 
 use std::io;
 
-/// How one operation fails.
+/// How one operation or read fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -15,6 +15,9 @@ pub enum Fault {
     NoSpace,
     /// A write stops after some of its sectors and fails. Any other operation fails without doing anything.
     ShortWrite,
+    /// A read stops after some of its sectors and fails as at the end of the file, whose length it is not. Any other
+    /// call fails without doing anything.
+    ShortRead,
 }
 
 impl Fault {
@@ -23,15 +26,17 @@ impl Fault {
         match self {
             Fault::Error(kind) => io::Error::new(kind, "simulated failure"),
             Fault::NoSpace => io::Error::new(io::ErrorKind::StorageFull, "simulated: no space left"),
+            Fault::ShortRead => io::Error::new(io::ErrorKind::UnexpectedEof, "simulated end of file"),
             Fault::SyncLies | Fault::ShortWrite => io::Error::other("simulated input/output error"),
         }
     }
 }
 
-/// Counts the operations that change the disk, and knows which of them are to fail.
+/// Counts calls of one sort, those that change the disk or those that do not, and knows which of them are to fail.
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     done: u64,
+    failed: u64,
     to_fail: Vec<(u64, Fault)>,
 }
 
@@ -39,6 +44,15 @@ impl Operations {
     /// How many there were.
     pub(super) fn count(&self) -> u64 {
         self.done
+    }
+
+    /// How many of them have failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.failed
+    }
+
+    pub(super) fn fail_no_more(&mut self) {
+        self.to_fail.clear();
     }
 
     /// Lets the `n`-th operation from now fail; 1 is the next.
@@ -51,6 +65,7 @@ impl Operations {
     pub(super) fn next(&mut self) -> Option<Fault> {
         self.done += 1;
         let at = self.to_fail.iter().position(|(number, _)| *number == self.done)?;
+        self.failed += 1;
         Some(self.to_fail.swap_remove(at).1)
     }
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::super::Rng;
 
-/// What a disk writes at once, in bytes.
-pub(super) const SECTOR_BYTES: u64 = 512;
+/// What a disk reads and writes at once, in bytes: it is old or new as a whole.
+pub const SECTOR_BYTES: u64 = 512;
 
 /// How many un-synced versions of a sector, and of a length, are remembered: the newest ones. A file that is written
 /// for hours without a sync would fill the memory otherwise.
 const VERSIONS_MAX: usize = 16;
 
-type Sector = Arc<[u8; SECTOR_BYTES as usize]>;
+pub(super) type Sector = Arc<[u8; SECTOR_BYTES as usize]>;
 
 /// How much of what was not synced a crash keeps.
 pub(super) enum Keep<'a> {
@@ -51,6 +51,8 @@ pub(super) struct Image {
     current_len: u64,
     durable: BTreeMap<u64, Sector>,
     durable_len: u64,
+    /// What a sector held on the disk before what it holds there.
+    earlier: BTreeMap<u64, Sector>,
     /// What the sectors have held since the last sync, oldest first.
     unsynced: BTreeMap<u64, Vec<Sector>>,
     /// How long the file has been since the last sync, oldest first.
@@ -124,12 +126,19 @@ impl Image {
     /// Makes durable what was written since the last sync, whether that one succeeded or not.
     pub(super) fn sync(&mut self) {
         for (sector, versions) in std::mem::take(&mut self.unsynced) {
-            self.durable.extend(versions.last().map(|newest| (sector, Arc::clone(newest))));
+            if let Some(newest) = versions.last() {
+                self.reach_disk(sector, Arc::clone(newest));
+            }
         }
         if let Some(len) = self.unsynced_lens.pop() {
             self.durable_len = len;
         }
         self.unsynced_lens.clear();
+    }
+
+    fn reach_disk(&mut self, sector: u64, bytes: Sector) {
+        let before = self.durable.insert(sector, bytes);
+        self.earlier.insert(sector, before.unwrap_or_else(zeros));
     }
 
     /// Takes what was written since the last sync for synced, though it is not.
@@ -141,29 +150,42 @@ impl Image {
     /// The file that a power cut leaves behind.
     pub(super) fn after_crash(&self, keep: &mut Keep<'_>) -> Image {
         let len = keep.choose(self.unsynced_lens.len()).map_or(self.durable_len, |at| self.unsynced_lens[at]);
-        let mut sectors = self.durable.clone();
+        let (durable, earlier) = (self.durable.clone(), self.earlier.clone());
+        let mut image = Image { durable, earlier, current_len: u64::MAX, ..Image::default() };
         for (sector, versions) in &self.unsynced {
-            sectors.extend(keep.choose(versions.len()).map(|at| (*sector, Arc::clone(&versions[at]))));
+            if let Some(at) = keep.choose(versions.len()) {
+                image.reach_disk(*sector, Arc::clone(&versions[at]));
+            }
         }
-        let mut image = Image { current: sectors, current_len: u64::MAX, ..Image::default() };
+        image.current = image.durable.clone();
         image.set_len(len);
         image.settle();
         image
     }
 
-    /// Flips one bit of every version of the file; false when the file ends before.
-    pub(super) fn flip_bit(&mut self, bit: u64) -> bool {
-        let (sector, within) = (bit / 8 / SECTOR_BYTES, (bit / 8 % SECTOR_BYTES) as usize);
-        let inside = bit / 8 < self.current_len;
-        if inside {
-            let current = self.current.entry(sector).or_insert_with(zeros);
-            let durable = self.durable.entry(sector).or_insert_with(zeros);
-            let unsynced = self.unsynced.get_mut(&sector).into_iter().flatten();
-            for version in [current, durable].into_iter().chain(unsynced) {
-                Arc::make_mut(version)[within] ^= 1 << (bit % 8);
-            }
+    /// Whether the file reaches into a sector.
+    pub(super) fn has(&self, sector: u64) -> bool {
+        sector.checked_mul(SECTOR_BYTES).is_some_and(|start| start < self.current_len)
+    }
+
+    /// What the process sees of a sector.
+    pub(super) fn sector(&self, sector: u64) -> Sector {
+        self.current.get(&sector).cloned().unwrap_or_else(zeros)
+    }
+
+    /// What a sector held on the disk before what it holds there; zeros, if it was never written twice.
+    pub(super) fn sector_before(&self, sector: u64) -> Sector {
+        self.earlier.get(&sector).cloned().unwrap_or_else(zeros)
+    }
+
+    /// Changes every version of a sector.
+    pub(super) fn change(&mut self, sector: u64, change: impl Fn(&mut [u8; SECTOR_BYTES as usize])) {
+        let current = self.current.entry(sector).or_insert_with(zeros);
+        let durable = self.durable.entry(sector).or_insert_with(zeros);
+        let unsynced = self.unsynced.get_mut(&sector).into_iter().flatten();
+        for version in [current, durable].into_iter().chain(unsynced) {
+            change(Arc::make_mut(version));
         }
-        inside
     }
 
     /// Makes durable what the process sees.

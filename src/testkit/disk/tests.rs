@@ -245,6 +245,74 @@ fn every_changing_operation_counts_and_can_fail() {
 }
 
 #[test]
+fn a_read_that_is_set_to_fail_fails_and_changes_nothing() {
+    let (disk, file) = disk_with(&[5; 1000]);
+    let before = (disk.reads(), disk.operations());
+    disk.fail_read(1, Fault::Error(io::ErrorKind::Other));
+    disk.fail_read(3, Fault::Error(io::ErrorKind::Other));
+    let mut buffer = [0; 1000];
+    assert_eq!(kind_of(file.read_exact_at(&mut buffer, 0)), io::ErrorKind::Other);
+    file.read_exact_at(&mut buffer, 0).unwrap();
+    assert_eq!(buffer, [5; 1000]);
+    assert_eq!(kind_of(disk.list(path("dir"))), io::ErrorKind::Other);
+    assert_eq!((disk.reads() - before.0, disk.operations() - before.1), (3, 0));
+    assert_eq!(disk.failures(), 2);
+}
+
+#[test]
+fn every_call_that_only_looks_counts_and_can_fail() {
+    let look = |disk: &SimDisk| -> io::Result<()> {
+        disk.list(path("dir"))?;
+        disk.exists(path(FILE))?;
+        let file = disk.open(path(FILE), OpenMode::Read)?;
+        file.len()?;
+        file.read_exact_at(&mut [0; 4], 0)?;
+        file.map(10)?.slice(0, 4).map(drop)
+    };
+    let (disk, _file) = disk_with(b"0123456789");
+    look(&disk).unwrap();
+    assert_eq!(disk.reads(), 7);
+    for n in 1..=7 {
+        let (disk, _file) = disk_with(b"0123456789");
+        disk.fail_read(n, Fault::ShortRead);
+        assert!(look(&disk).is_err(), "read {n}");
+        assert_eq!(disk.reads(), n);
+    }
+    let (disk, _file) = disk_with(b"0123456789");
+    disk.fail_read(1, Fault::ShortRead);
+    disk.fail_no_more();
+    look(&disk).unwrap();
+}
+
+#[test]
+fn a_short_read_stops_where_a_sector_ends_and_says_so() {
+    let mut lengths = BTreeSet::new();
+    for seed in 0..50 {
+        let disk = SimDisk::new(seed);
+        let file = disk.open(path("file"), OpenMode::Create).unwrap();
+        file.write_all_at(&[7; 1500], 0).unwrap();
+        disk.fail_read(1, Fault::ShortRead);
+        let mut buffer = [0; 1200];
+        assert_eq!(kind_of(file.read_exact_at(&mut buffer, 100)), io::ErrorKind::UnexpectedEof);
+        lengths.insert(buffer.iter().filter(|byte| **byte == 7).count());
+    }
+    assert_eq!(lengths, BTreeSet::from([0, 412, 924]));
+}
+
+#[test]
+fn nothing_reaches_the_disk_once_the_power_is_out() {
+    let (disk, file) = disk_with(b"old");
+    disk.cut_power_after(1);
+    file.write_all_at(b"new", 0).unwrap();
+    assert!(!disk.is_without_power());
+    assert!(file.sync_data().is_err());
+    assert!(disk.is_without_power());
+    assert!(file.write_all_at(b"later", 0).is_err());
+    assert_eq!(outcomes(&disk), BTreeSet::from([b"old".to_vec(), b"new".to_vec()]));
+    assert!(disk.crash(1).open(path("dir/other"), OpenMode::Create).is_ok(), "the power is back");
+}
+
+#[test]
 fn a_full_disk_refuses_growth_and_takes_overwriting() {
     let (disk, file) = disk_with(&[1; 600]);
     disk.set_capacity(1000);
@@ -272,6 +340,18 @@ fn the_same_seed_crashes_the_same_way() {
         assert_eq!(one.read(path(FILE)).unwrap(), two.read(path(FILE)).unwrap());
     }
     assert!(outcomes(&disk).len() > 50);
+}
+
+#[test]
+fn random_bytes_come_again_with_the_seed_and_never_within_it() {
+    let drawn = |seed| {
+        let disk = SimDisk::new(seed);
+        let crashed = disk.crash(5);
+        [disk.random(), disk.random(), crashed.random(), crashed.crash(5).random()]
+    };
+    assert_eq!(drawn(1), drawn(1));
+    assert_ne!(drawn(1), drawn(2));
+    assert_eq!(BTreeSet::from(drawn(1)).len(), 4);
 }
 
 #[test]
