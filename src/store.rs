@@ -114,6 +114,15 @@ impl EventStore {
         self.committer()?.append(append)
     }
 
+    /// Appends as one group. The answers are in the order of the appends.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn append_together(&self, appends: Vec<Append>) -> Vec<Result<Receipt, AppendError>> {
+        match self.committer() {
+            Ok(committer) => committer.append_together(appends),
+            Err(error) => appends.iter().map(|_| Err(error.clone().into())).collect(),
+        }
+    }
+
     /// Appends events to one stream, atomically, and waits until they are durable.
     ///
     /// ```
@@ -367,7 +376,8 @@ impl EventStore {
     ///
     /// # Errors
     ///
-    /// When the mark could not be made durable. Nothing acknowledged is at risk.
+    /// When the mark could not be made durable, and [`Error::Failed`] of a store that has failed. Nothing acknowledged is at
+    /// risk.
     pub fn close(&self) -> Result<(), Error> {
         self.core().close()
     }

@@ -225,3 +225,15 @@ fn a_sync_that_lies_is_made_good_when_the_store_is_reopened() {
     append(&store, "s", [event(3)]);
     assert_eq!(everything(&open(on(&disk.crash_keeping_nothing()))).len(), 3);
 }
+
+#[test]
+fn a_store_that_has_failed_is_not_closed_as_if_it_were_whole() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    // The write, the sync, and the note of the durable position in STATE: the append is safe, and nobody else has to know.
+    disk.fail_operation(3, Fault::Error(ErrorKind::Other));
+    append(&store, "s", [event(1)]);
+    let closed = store.close();
+    assert!(matches!(closed, Err(Error::Failed { .. })), "{closed:?}");
+    assert_eq!(everything(&open(on(&disk))).len(), 1);
+}

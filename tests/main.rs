@@ -16,6 +16,7 @@ mod lineage;
 mod locking;
 mod mutants;
 mod query;
+mod reads;
 mod resync;
 mod salvage;
 mod segments;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use annals::testkit::{Model, Placed, SimDisk};
+use annals::testkit::SimDisk;
+pub(crate) use annals::testkit::{check_reads, placed};
 use annals::{
-    Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, Position, Read, Receipt, RecordedEvent,
+    Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, Read, Receipt, RecordedEvent,
     StreamName, StreamVersion,
 };
 
@@ -63,66 +64,6 @@ pub(crate) fn everything(store: &EventStore) -> Vec<(String, u64, u64)> {
         .iter()
         .map(|event| (event.stream().to_owned(), event.stream_version().get(), n_of(event)))
         .collect()
-}
-
-/// Every event, as far as it says what it was made to say.
-pub(crate) fn placed(store: &EventStore) -> Result<Vec<Placed>, String> {
-    let mut found = Vec::new();
-    let events = store.read(Read::all()).map_err(|error| error.to_string())?;
-    let head = events.head();
-    for event in events {
-        let event = event.map_err(|error| error.to_string())?;
-        if event.position().get() != found.len() as u64 + 1 {
-            return Err(format!("position {} follows {}", event.position(), found.len()));
-        }
-        let made = Placed::of(&event);
-        found.push(made.ok_or_else(|| format!("position {} says what nobody wrote", event.position()))?);
-    }
-    match head.get() == found.len() as u64 {
-        true => Ok(found),
-        false => Err(format!("the head was {head}, but {} events can be read", found.len())),
-    }
-}
-
-/// Checks that every way to read agrees with `found`, all events in order.
-pub(crate) fn check_reads(store: &EventStore, found: &[Placed]) -> Result<(), String> {
-    let numbers = |read: Read| -> Result<Vec<u64>, String> {
-        let events = store.read(read).map_err(|error| error.to_string())?;
-        let number = |event: RecordedEvent| Placed::of(&event).map(|placed| placed.event.number);
-        events
-            .map(|event| event.map_err(|error| error.to_string()))
-            .map(|event| Ok(number(event?).unwrap_or(0)))
-            .collect()
-    };
-    let wanted: Vec<u64> = found.iter().rev().map(|placed| placed.event.number).collect();
-    if numbers(Read::all().backward())? != wanted {
-        return Err("backward is not the reverse of forward".to_owned());
-    }
-    let model = Model::holding(found.to_vec());
-    for (name, at) in model.versions() {
-        let of_stream = found.iter().filter(|placed| placed.stream == name);
-        let mut wanted: Vec<u64> = of_stream.map(|placed| placed.event.number).collect();
-        if numbers(Read::stream(stream(name)))? != wanted {
-            return Err(format!("stream {name} forward is not what all events say"));
-        }
-        wanted.reverse();
-        if numbers(Read::stream(stream(name)).backward())? != wanted {
-            return Err(format!("stream {name} backward is not what all events say"));
-        }
-        let info = store.stream(&stream(name)).map_err(|error| error.to_string())?;
-        if info.as_ref().map(|info| info.version) != Some(at) {
-            return Err(format!("stream {name} is at {at}, but this is told of it: {info:?}"));
-        }
-    }
-    let listed = store.streams(Position::START).map_err(|error| error.to_string())?;
-    let listed: Result<Vec<_>, _> = listed.map(|info| info.map(|info| info.name.to_string())).collect();
-    let first_events = found.iter().filter(|placed| placed.version.get() == 1);
-    let firsts: Vec<_> = first_events.map(|placed| placed.stream.clone()).collect();
-    let listed = listed.map_err(|error| error.to_string())?;
-    if listed != firsts {
-        return Err(format!("these streams are listed: {listed:?}, wanted {firsts:?}"));
-    }
-    Ok(())
 }
 
 /// A number that a longer run can set in the environment, or the default.

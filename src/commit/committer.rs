@@ -124,6 +124,24 @@ impl Committer {
         Ticket::new(slot).wait()
     }
 
+    /// Commits appends as one group, as if their callers had met in the queue. For simulations, where nothing happens
+    /// by chance.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn append_together(&self, appends: Vec<Append>) -> Vec<Outcome> {
+        // The first of them becomes the leader, so that nobody else takes it before the others are in the queue.
+        let mut leading = None;
+        let mut queue = |append| {
+            let (slot, leads) = self.shared.enqueue(append, May::Lead)?;
+            leading = leading.take().or(leads);
+            Ok::<_, AppendError>(slot)
+        };
+        let queued: Vec<_> = appends.into_iter().map(&mut queue).collect();
+        if let (Some(leading), Some(last)) = (leading, queued.iter().flatten().last()) {
+            self.shared.lead(leading, last);
+        }
+        queued.into_iter().map(|slot| Ticket::new(slot?).wait()).collect()
+    }
+
     /// Hands an append over.
     pub(crate) fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
         self.shared.enqueue(append, May::OnlyQueue).map(|(slot, _)| Ticket::new(slot))
@@ -173,7 +191,7 @@ impl Committer {
         let closed = match self.shared.failure() {
             None => end.writer.close(),
             // What a failed log holds beyond the durable position is unknown: the next open finds out.
-            Some(_) => Ok(()),
+            Some(failure) => Err(failure),
         };
         self.shared.visible.close();
         closed

@@ -43,6 +43,14 @@ pub(crate) struct Part {
     indexing: Arc<Indexing>,
 }
 
+/// Where an index is kept that was just built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// In its file, if that can be written and read.
+    InAFile,
+    InMemory,
+}
+
 /// Where a segment ends, by its SEAL.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sealed {
@@ -133,7 +141,8 @@ impl Part {
         }
     }
 
-    /// Asks the index. One that turns out to be unusable is built again, and asked again.
+    /// Asks the index. One that turns out to be unusable is built again, and asked again; if that is of no use either,
+    /// as when the disk fails to read, one is built in memory.
     fn ask<T>(
         &self,
         parts: &[Arc<Part>],
@@ -148,6 +157,12 @@ impl Part {
                 Ok(answer) => return Ok(answer),
                 Err(Unusable) => self.forget(&index),
             }
+        }
+        let _guard = self.building();
+        if let Some(sealed) = self.sealed.get()
+            && let Ok(answer) = question(&self.build(sealed, parts, Keep::InMemory)?)
+        {
+            return Ok(answer);
         }
         Err(Error::damaged(
             self.idx_path(),
@@ -182,8 +197,13 @@ impl Part {
         if let Some(index) = self.open_file(sealed) {
             return Ok(index);
         }
+        self.build(sealed, parts, Keep::InAFile)
+    }
+
+    /// Reads the segment, and builds the index of what it holds.
+    fn build(&self, sealed: &Sealed, parts: &[Arc<Part>], keep: Keep) -> Result<Arc<Index>, Error> {
         let memory = read_segment(&self.segment, &self.indexing.hasher)?;
-        self.build(&memory, sealed, parts)
+        self.build_from(&memory, sealed, parts, keep)
     }
 
     /// Opens the index file, if there is one that can be used.
@@ -206,12 +226,18 @@ impl Part {
 
     /// Writes the index file out of what is in memory, and uses it. A full disk, or a store that may only be read, must
     /// not keep anyone from reading: then the bytes stay in memory.
-    fn build(&self, memory: &MemoryIndex, sealed: &Sealed, parts: &[Arc<Part>]) -> Result<Arc<Index>, Error> {
+    fn build_from(
+        &self,
+        memory: &MemoryIndex,
+        sealed: &Sealed,
+        parts: &[Arc<Part>],
+        keep: Keep,
+    ) -> Result<Arc<Index>, Error> {
         let wanted = self.wanted(sealed);
         let previous = |hash| known_before(parts, self.number(), hash);
         let bytes = encode(memory, &self.segment, wanted.clone(), previous)?;
         let (disk, path) = (self.indexing.disk.as_ref(), self.idx_path());
-        let written = if self.indexing.read_only {
+        let written = if self.indexing.read_only || keep == Keep::InMemory {
             None
         } else {
             match write_file(disk, &path, &bytes) {
@@ -249,7 +275,7 @@ impl Part {
             // Readers go on with the index in memory until the file is there.
             Some(Index::Memory(memory)) => {
                 let _guard = self.building();
-                self.build(memory, sealed, parts).map(drop)
+                self.build_from(memory, sealed, parts, Keep::InAFile).map(drop)
             }
         }
     }

@@ -23,9 +23,13 @@ use super::writer::{LogWriter, Roll};
 use crate::error::{Error, OpenError};
 use crate::format::segment::FRAMES_AT;
 use crate::format::state::State;
-use crate::format::{FrameFault, FrameKind, SegmentNumber};
+use crate::format::{FrameFault, FrameKind, NUMBER_MAX, SegmentNumber};
 use crate::model::{HistoryId, Position, Timestamp};
 use crate::vfs::{Disk, OpenMode};
+
+/// How far apart the epochs of two openings are at most: so far that two are never the same by chance, and that billions
+/// of them stay below the largest number.
+const EPOCH_STEP_MAX: u64 = 1 << 28;
 
 /// A segment that was found, and what the one after it, or its own end, says of it.
 #[derive(Debug, Clone)]
@@ -284,7 +288,7 @@ fn finish(
         end: scanned.end,
         written: scanned.end,
         chain: scanned.chain,
-        epoch: scanned.epoch + 1,
+        epoch: next_epoch(scanned.epoch, &roll),
         next: scanned.next,
         durable: readable,
         last_time,
@@ -308,6 +312,16 @@ fn finish(
         lost: None,
         writer: Some(writer),
     })
+}
+
+/// An epoch above those that were read, by a step that nobody can foretell.
+///
+/// A torn tail may hold whole frames of an epoch that nobody reads. Were it given again, a writer could make the same
+/// append at the same time and place as the one before it, and such a frame would continue it, if the zeros written over
+/// the tail were lost by a sync that failed.
+fn next_epoch(last: u64, roll: &Roll) -> u64 {
+    let step = 1 + u128::from_le_bytes(roll.disk.random()) as u64 % EPOCH_STEP_MAX;
+    (last + step).min(NUMBER_MAX)
 }
 
 /// Where the log breaks off before the last position known to be durable. None when it goes on there after all: a

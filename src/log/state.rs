@@ -29,11 +29,15 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<State>, Error> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open", &path, error)),
     };
-    let slot = |offset| {
+    let len = file.len().map_err(|error| Error::io("measure", &path, error))?;
+    let mut newest: Option<State> = None;
+    for offset in [0, SLOT_STRIDE].into_iter().filter(|offset| offset + SLOT_LEN as u64 <= len) {
         let mut bytes = [0; SLOT_LEN];
-        file.read_exact_at(&mut bytes, offset).ok().and_then(|()| State::decode(&bytes))
-    };
-    Ok([0, SLOT_STRIDE].into_iter().filter_map(slot).max_by_key(|state| state.sequence))
+        // A slot that the disk does not give up may be the one that tells of acknowledged events.
+        file.read_exact_at(&mut bytes, offset).map_err(|error| Error::io("read", &path, error))?;
+        newest = State::decode(&bytes).into_iter().chain(newest).max_by_key(|state| state.sequence);
+    }
+    Ok(newest)
 }
 
 impl StateFile {

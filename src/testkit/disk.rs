@@ -140,7 +140,7 @@ impl SimDisk {
         self.lock().reads.count()
     }
 
-    /// How many operations and reads have failed because they were set to.
+    /// How many operations and reads have failed because they were set to, or because the disk was full.
     pub fn failures(&self) -> u64 {
         let state = self.lock();
         state.operations.failures() + state.reads.failures()
@@ -266,14 +266,14 @@ impl State {
     }
 
     /// Refuses a length for which the disk has no room.
-    fn check_room(&self, file: FileId, len: u64) -> io::Result<()> {
+    fn check_room(&mut self, file: FileId, len: u64) -> io::Result<()> {
         let growth = len.saturating_sub(self.seen(file).len());
         let Some(capacity) = self.capacity.filter(|_| growth > 0) else {
             return Ok(());
         };
         let named = self.names.iter().filter_map(|(_, file)| self.files.get(&file));
         match named.map(|image| image.len()).sum::<u64>() + growth > capacity {
-            true => Err(Fault::NoSpace.error()),
+            true => Err(self.operations.refuse(Fault::NoSpace)),
             false => Ok(()),
         }
     }

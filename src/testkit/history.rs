@@ -3,7 +3,7 @@
 //! The checker knows nothing of how the store works. It compares what callers were told with what is there: an
 //! acknowledged append where its receipt says, any other wholly or not at all, and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::model::{Attempt, Placed};
@@ -58,8 +58,15 @@ pub struct History {
     operations: Vec<Operation>,
 }
 
-/// Where the events of each operation stand: its place in the history, and the indexes of its events.
-type Places = HashMap<usize, Range<usize>>;
+/// What stands where, as indexes: of operations in the history, and of events in the store.
+struct Places<'a> {
+    /// The events of each operation that is there.
+    of: HashMap<usize, Range<usize>>,
+    /// The operation of each event.
+    owners: Vec<usize>,
+    /// The event of each version of a stream.
+    versions: HashMap<(&'a str, StreamVersion), usize>,
+}
 
 impl History {
     /// Notes that an attempt begins, and gives it a number.
@@ -90,6 +97,20 @@ impl History {
         History { operations: cut.collect() }
     }
 
+    /// Notes that the store was opened for writing and holds `found`: an attempt of unknown outcome that is not there has
+    /// failed for good, and must never come back.
+    pub fn settle(&mut self, found: &[Placed]) {
+        let there: HashSet<u64> = found.iter().map(|held| held.event.number).collect();
+        for operation in &mut self.operations {
+            let mut events = operation.attempt.events();
+            if matches!(operation.outcome, Outcome::Unknown)
+                && !events.any(|(_, event)| there.contains(&event.number))
+            {
+                operation.outcome = Outcome::Refused;
+            }
+        }
+    }
+
     /// How many attempts were acknowledged.
     pub fn acknowledged(&self) -> usize {
         let acknowledged = |operation: &&Operation| matches!(operation.outcome, Outcome::Acknowledged(_));
@@ -102,12 +123,12 @@ impl History {
         check_versions(found)?;
         let places = self.places(found)?;
         for (number, operation) in self.operations.iter().enumerate() {
-            let place = places.get(&number);
+            let place = places.of.get(&number);
             match &operation.outcome {
                 Outcome::Acknowledged(receipt) => check_receipt(operation, receipt, place, found)?,
                 Outcome::Conflict { stream, actual } => {
                     refuse_written(operation, place)?;
-                    self.check_conflict(operation, stream, *actual, &places, found)?;
+                    self.check_conflict(operation, stream, *actual, &places)?;
                 }
                 Outcome::Refused => refuse_written(operation, place)?,
                 Outcome::Unknown => {}
@@ -117,14 +138,14 @@ impl History {
     }
 
     /// Finds each operation's events: all of them, one behind the other, once; and nobody else's.
-    fn places(&self, found: &[Placed]) -> Result<Places, String> {
+    fn places<'a>(&self, found: &'a [Placed]) -> Result<Places<'a>, String> {
         let mut owner_of = HashMap::new();
         for (number, operation) in self.operations.iter().enumerate() {
             for (_, event) in operation.attempt.events() {
                 owner_of.insert(event.number, number);
             }
         }
-        let mut places = Places::new();
+        let (mut of, mut owners) = (HashMap::new(), Vec::with_capacity(found.len()));
         let mut at = 0;
         while let Some(first) = found.get(at) {
             let Some(number) = owner_of.get(&first.event.number) else {
@@ -142,12 +163,14 @@ impl History {
             if !whole {
                 return Err(format!("position {}: {operation:?} is there in part: {held:?}", at + 1));
             }
-            if places.insert(*number, at..at + len).is_some() {
+            if of.insert(*number, at..at + len).is_some() {
                 return Err(format!("position {}: {operation:?} is there twice", at + 1));
             }
             at += len;
+            owners.resize(at, *number);
         }
-        Ok(places)
+        let versions = found.iter().enumerate().map(|(at, held)| ((held.stream.as_str(), held.version), at));
+        Ok(Places { of, owners, versions: versions.collect() })
     }
 
     /// A stream stood at `actual` at some time while the attempt was under way: the event of that version was there
@@ -157,18 +180,15 @@ impl History {
         operation: &Operation,
         stream: &StreamName,
         actual: StreamVersion,
-        places: &Places,
-        found: &[Placed],
+        places: &Places<'_>,
     ) -> Result<(), String> {
         let expected = operation.attempt.writes.iter().find(|write| write.stream == *stream);
         if expected.is_none_or(|write| write.expected.holds_at(actual)) {
             return Err(format!("{operation:?} was refused although its expectation holds at {actual}"));
         }
         let owner_of = |version: StreamVersion| {
-            let at =
-                found.iter().position(|held| held.stream == stream.as_str() && held.version == version)?;
-            let owner = places.iter().find(|(_, place)| place.contains(&at))?.0;
-            Some(&self.operations[*owner])
+            let at = places.versions.get(&(stream.as_str(), version))?;
+            Some(&self.operations[places.owners[*at]])
         };
         let reached = actual == StreamVersion::START
             || owner_of(actual).is_some_and(|owner| operation.ended.is_none_or(|ended| owner.began <= ended));
@@ -181,8 +201,8 @@ impl History {
     }
 
     /// What was acknowledged before something else began stands before it.
-    fn check_real_time(&self, places: &Places) -> Result<(), String> {
-        let mut placed: Vec<_> = places.iter().map(|(number, place)| (place.start, *number)).collect();
+    fn check_real_time(&self, places: &Places<'_>) -> Result<(), String> {
+        let mut placed: Vec<_> = places.of.iter().map(|(number, place)| (place.start, *number)).collect();
         placed.sort_unstable();
         // The latest beginning among those that stand before.
         let mut latest: Option<&Operation> = None;
@@ -319,6 +339,15 @@ mod tests {
         assert_eq!(history.check(&held(&[[1, 2]])), Ok(()));
         assert!(history.check(&held(&[[1, 2]])[..1]).is_err());
         assert!(history.check(&held(&[[1, 2], [1, 2]])).is_err());
+    }
+
+    #[test]
+    fn an_append_that_was_not_there_when_the_store_was_opened_must_not_come_back() {
+        let mut history = history([([1, 2], receipt(1)), ([3, 4], Outcome::Unknown)]);
+        assert_eq!(history.check(&held(&[[1, 2], [3, 4]])), Ok(()));
+        history.settle(&held(&[[1, 2]]));
+        assert_eq!(history.check(&held(&[[1, 2]])), Ok(()));
+        assert!(history.check(&held(&[[1, 2], [3, 4]])).is_err());
     }
 
     #[test]

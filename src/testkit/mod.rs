@@ -26,12 +26,16 @@
 
 pub mod damage;
 mod disk;
+mod everything;
 pub mod fuzz;
 mod history;
 mod model;
 mod rng;
+mod simulation;
 
 pub use disk::{Fault, SECTOR_BYTES, SimDisk};
+pub use everything::{Misread, check_reads, placed};
 pub use history::{History, Outcome};
 pub use model::{Attempt, Model, Numbered, Placed, Workload, Write};
 pub use rng::Rng;
+pub use simulation::{Figures, simulate};

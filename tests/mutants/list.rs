@@ -105,7 +105,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         does: "ignores the checksum of a frame header",
         file: "src/format/frame.rs",
         text: "if found != wanted {",
-        by: "if false {",
+        by: "if keep == Keep::InMemory {",
         caught_by: &[FLIPPED_HEADER],
     },
     Mutant {
@@ -163,7 +163,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         does: "joins frames that do not follow each other",
         file: "src/log/scan.rs",
         text: "if header.chain != self.chain {",
-        by: "if false {",
+        by: "if keep == Keep::InMemory {",
         caught_by: &["lineage::frames_of_two_continuations_are_not_joined"],
     },
     Mutant {
@@ -185,7 +185,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "does not raise the epoch",
         file: "src/log/recovery.rs",
-        text: "epoch: scanned.epoch + 1,",
+        text: "epoch: next_epoch(scanned.epoch, &roll),",
         by: "epoch: scanned.epoch,",
         caught_by: &["lineage::each_opening_for_writing_raises_the_epoch_of_its_frames"],
     },
@@ -289,8 +289,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "writes files in a store that is only read",
         file: "src/index/part.rs",
-        text: "if self.indexing.read_only {",
-        by: "if false {",
+        text: "if self.indexing.read_only || keep == Keep::InMemory {",
+        by: "if keep == Keep::InMemory {",
         caught_by: &["fuzz::a_damaged_directory_gives_an_error_or_what_was_there"],
     },
     Mutant {

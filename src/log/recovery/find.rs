@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::FoundSegment;
 use crate::error::{Error, OpenError};
 use crate::format::control::decode_seal;
+use crate::format::frame::HEADER_LEN;
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameFault, FrameKind, SegmentNumber};
 use crate::log::scan::{Scanned, open_of};
@@ -79,9 +80,12 @@ pub(in crate::log) fn durable_beyond(segment: &Segment, from: u64) -> Result<Pos
     let mut durable = Position::START;
     let Some(end) = segment.end_of_bytes(from)? else { return Ok(durable) };
     let magic = *b"ANFR";
-    for offset in (from..end).step_by(8) {
+    let has_room = |offset: &u64| offset + HEADER_LEN as u64 <= segment.header.capacity;
+    for offset in (from..end).step_by(8).take_while(has_room) {
         let mut start = [0; 4];
-        if segment.read(&mut start, offset).is_err() || start != magic {
+        // What cannot be read may be what names the acknowledged events: no reading, no verdict.
+        segment.read(&mut start, offset)?;
+        if start != magic {
             continue;
         }
         if let Ok((header, _)) = segment.frame_header(offset)? {

@@ -51,6 +51,12 @@ impl Operations {
         self.failed
     }
 
+    /// Counts a failure that was not set.
+    pub(super) fn refuse(&mut self, fault: Fault) -> io::Error {
+        self.failed += 1;
+        fault.error()
+    }
+
     pub(super) fn fail_no_more(&mut self) {
         self.to_fail.clear();
     }

@@ -5,6 +5,7 @@
 mod damage;
 mod fuzz;
 mod mutants;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ enum Command {
     Damage(damage::Damage),
     Fuzz(fuzz::Fuzz),
     Mutants(mutants::Mutants),
+    Simulate(simulate::Simulate),
 }
 
 fn main() -> ExitCode {
@@ -30,5 +32,6 @@ fn main() -> ExitCode {
         Command::Damage(damage) => damage.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Mutants(mutants) => mutants.run(),
+        Command::Simulate(simulate) => simulate.run(),
     }
 }
