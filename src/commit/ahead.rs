@@ -70,7 +70,7 @@ impl<T> Drop for Promise<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -110,7 +110,7 @@ impl Committer {
         let run = shared.clone();
         let thread = std::thread::Builder::new()
             .name("annals-commit".to_owned())
-            .spawn(move || run.lead_for_futures())
+            .spawn(move || run.queue.stand_by(|batch| run.commit(batch)))
             .map_err(|error| Error::io("start the commit thread of", PathBuf::from("annals"), error))?;
         Ok(Committer { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -119,7 +119,7 @@ impl Committer {
     pub(crate) fn append(&self, append: Append) -> Outcome {
         let (slot, leading) = self.shared.enqueue(append, May::Lead)?;
         if let Some(leading) = leading {
-            self.shared.lead(leading, &slot);
+            leading.lead(|batch| self.shared.commit(batch), || slot.is_done());
         }
         Ticket::new(slot).wait()
     }
@@ -137,7 +137,7 @@ impl Committer {
         };
         let queued: Vec<_> = appends.into_iter().map(&mut queue).collect();
         if let (Some(leading), Some(last)) = (leading, queued.iter().flatten().last()) {
-            self.shared.lead(leading, last);
+            leading.lead(|batch| self.shared.commit(batch), || last.is_done());
         }
         queued.into_iter().map(|slot| Ticket::new(slot?).wait()).collect()
     }
@@ -265,25 +265,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    /// Leads until the caller's own append has its outcome; then hands over, if there is more to do.
-    fn lead(&self, mut leading: Leading<'_, Pending>, own: &Slot) {
-        while let Some(batch) = leading.take() {
-            self.commit(batch);
-            if own.is_done() {
-                break;
-            }
-        }
-    }
-
-    /// The committer's own thread: leads for futures, and takes over from callers who are done.
-    fn lead_for_futures(&self) {
-        while let Some(mut leading) = self.queue.lead() {
-            while let Some(batch) = leading.take() {
-                self.commit(batch);
-            }
-        }
     }
 
     /// Commits a batch as one group. A panic fails the log and goes no further: there has to be somebody to tell those

@@ -7,6 +7,8 @@ mod background;
 mod committer;
 mod condition;
 mod group;
+#[cfg(all(test, loom))]
+mod models;
 mod prepared;
 mod queue;
 mod ticket;

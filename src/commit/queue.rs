@@ -1,7 +1,7 @@
 //! The queue: what waits to be committed, and who commits it. One at a time leads, whoever that is.
 //!
-//! A caller that finds no leader may lead; otherwise the thread that stands by in [`Queue::lead`] does. A leader takes
-//! all that waits, commits it, and takes again, until it has what it came for or nothing is left.
+//! A caller that finds no leader may lead; otherwise the thread that stands by does. A leader takes all that waits,
+//! commits it, and takes again, until it has what it came for or nothing is left. What committing is, it is told.
 //!
 //! Invariant: whenever something waits, somebody leads or the thread that stands by has been told. So all that was queued
 //! is taken, also by a queue that closes; and once that thread has been sent home nothing is queued any more.
@@ -73,8 +73,14 @@ impl<T> Queue<T> {
         Ok(Some(Leading(self)))
     }
 
-    /// Stands by until something waits without a leader, and leads; none when the queue was closed and is empty.
-    pub(super) fn lead(&self) -> Option<Leading<'_, T>> {
+    /// Leads whenever something waits without a leader, until the queue was closed and is empty.
+    pub(super) fn stand_by(&self, commit: impl Fn(Vec<T>)) {
+        while let Some(leading) = self.wait_for_work() {
+            leading.lead(&commit, || false);
+        }
+    }
+
+    fn wait_for_work(&self) -> Option<Leading<'_, T>> {
         let mut state = lock(&self.state);
         while state.led || (state.waiting.is_empty() && !state.closed) {
             state = wait(&self.work, state);
@@ -100,8 +106,17 @@ impl<T> Queue<T> {
 }
 
 impl<T> Leading<'_, T> {
-    /// Takes all that waits; none when nothing does.
-    pub(super) fn take(&mut self) -> Option<Vec<T>> {
+    /// Commits all that waits, batch by batch, until there is nothing left or `enough` says so.
+    pub(super) fn lead(mut self, commit: impl Fn(Vec<T>), enough: impl Fn() -> bool) {
+        while let Some(batch) = self.take() {
+            commit(batch);
+            if enough() {
+                break;
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Vec<T>> {
         let mut state = lock(&self.0.state);
         if state.waiting.is_empty() {
             return None;
@@ -122,7 +137,7 @@ impl<T> Drop for Leading<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -134,7 +149,7 @@ mod tests {
         assert_eq!((leading.take(), leading.take()), (Some(vec![1, 2]), None));
         drop(leading);
         assert!(queue.push(3, 10, May::OnlyQueue).expect("open").is_none());
-        assert_eq!(queue.lead().expect("something waits").take(), Some(vec![3]));
+        assert_eq!(queue.wait_for_work().expect("something waits").take(), Some(vec![3]));
     }
 
     #[test]
@@ -143,8 +158,8 @@ mod tests {
         queue.push(1, 10, May::OnlyQueue).expect("open");
         queue.close();
         assert_eq!(queue.push(2, 10, May::Lead).map(|leading| leading.is_some()), Err(Closed));
-        assert_eq!(queue.lead().expect("something waits").take(), Some(vec![1]));
-        assert!(queue.lead().is_none());
+        assert_eq!(queue.wait_for_work().expect("something waits").take(), Some(vec![1]));
+        assert!(queue.wait_for_work().is_none());
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A ticket: an append under way. It can be waited for by a thread or a future; dropping it cancels nothing.
 
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::AppendError;
 use crate::model::Receipt;
+use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// The outcome of an append.
 pub(crate) type Outcome = Result<Receipt, AppendError>;
@@ -24,21 +25,19 @@ pub(crate) struct Slot {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Until it is told to whoever waits.
     outcome: Option<Outcome>,
+    done: bool,
     waker: Option<Waker>,
 }
 
 impl Slot {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole at every moment; a panic elsewhere does not spoil it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Tells the outcome, and wakes whoever waits for it.
     pub(crate) fn complete(&self, outcome: Outcome) {
         let waker = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             state.outcome = Some(outcome);
+            state.done = true;
             state.waker.take()
         };
         self.done.notify_one();
@@ -47,9 +46,9 @@ impl Slot {
         }
     }
 
-    /// Whether the outcome is known.
+    /// Whether the outcome is known, told or not.
     pub(crate) fn is_done(&self) -> bool {
-        self.state().outcome.is_some()
+        lock(&self.state).done
     }
 }
 
@@ -60,12 +59,12 @@ impl Ticket {
 
     /// Waits until the append is durable, or known to have failed.
     pub fn wait(self) -> Result<Receipt, AppendError> {
-        let mut state = self.0.state();
+        let mut state = lock(&self.0.state);
         loop {
             if let Some(outcome) = state.outcome.take() {
                 return outcome;
             }
-            state = self.0.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.0.done, state);
         }
     }
 }
@@ -74,7 +73,7 @@ impl Future for Ticket {
     type Output = Result<Receipt, AppendError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.0.state();
+        let mut state = lock(&self.0.state);
         match state.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
             None => {

@@ -1,14 +1,15 @@
 //! The visible position, and those who wait for it to move.
 //!
-//! Invariant: a waiter registers before it looks, and the writer moves the position before it looks for waiters; so
-//! one of them always sees the other, and no wake-up is lost.
+//! Invariant: a waiter registers before it looks, and the writer moves the position before it looks for waiters, each with
+//! a fence in between; so one of them always sees the other, and no wake-up is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::model::Position;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 
 /// The last position that readers may see.
 #[derive(Debug, Default)]
@@ -31,48 +32,51 @@ impl Visible {
     }
 
     pub(crate) fn get(&self) -> Position {
-        Position::new(self.position.load(Ordering::SeqCst))
+        Position::new(self.position.load(Ordering::Acquire))
     }
 
     /// Whether the store was closed: the position will not move again.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Moves the position, once everything up to it is durable and indexed.
     pub(crate) fn publish(&self, position: Position) {
-        self.position.store(position.get(), Ordering::SeqCst);
+        self.position.store(position.get(), Ordering::Release);
         self.wake();
     }
 
     /// Ends all waiting.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.closed.store(true, Ordering::Release);
         self.wake();
     }
 
     fn wake(&self) {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
+        // Also for threads: one that holds the lock has looked, and must be asleep before it can be woken.
         let woken = {
-            let mut wakers = self.wakers();
-            self.waiting.fetch_sub(wakers.len(), Ordering::SeqCst);
+            let mut wakers = lock(&self.wakers);
+            self.waiting.fetch_sub(wakers.len(), Ordering::Relaxed);
             std::mem::take(&mut *wakers)
         };
         self.moved.notify_all();
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    fn wakers(&self) -> MutexGuard<'_, Vec<(u64, Waker)>> {
-        // A list of wakers is whole at every moment; a panic elsewhere does not spoil it.
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts somebody who waits, and now looks. The count changes under the lock of the wakers only.
+    fn register(&self, _wakers: &MutexGuard<'_, Vec<(u64, Waker)>>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// Waits until the position is beyond `seen`, the store is closed, or the deadline has passed; tells the position.
     pub(crate) fn wait_beyond(&self, seen: Position, deadline: Option<Instant>) -> Position {
-        let mut guard = self.wakers();
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut guard = lock(&self.wakers);
+        self.register(&guard);
         while self.get() <= seen && !self.is_closed() {
             let wait =
                 deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
@@ -83,7 +87,7 @@ impl Visible {
             let wait = wait.min(Duration::from_secs(3600));
             guard = self.moved.wait_timeout(guard, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.get()
     }
 
@@ -97,12 +101,14 @@ impl Visible {
         if self.get() > seen || self.is_closed() {
             return true;
         }
-        let mut wakers = self.wakers();
+        // Dropped after the lock is let go of: it may drop a task, and with it others that wait here.
+        let mut _replaced = None;
+        let mut wakers = lock(&self.wakers);
         match wakers.iter_mut().find(|(name, _)| *name == waiter.0) {
-            Some((_, known)) => known.clone_from(waker),
+            Some((_, known)) => _replaced = Some(std::mem::replace(known, waker.clone())),
             None => {
                 wakers.push((waiter.0, waker.clone()));
-                self.waiting.fetch_add(1, Ordering::SeqCst);
+                self.register(&wakers);
             }
         }
         self.get() > seen || self.is_closed()
@@ -110,15 +116,24 @@ impl Visible {
 
     /// Forgets a future that no longer waits.
     pub(crate) fn forget(&self, waiter: Waiter) {
-        let mut wakers = self.wakers();
+        let _forgotten;
+        let mut wakers = lock(&self.wakers);
         if let Some(at) = wakers.iter().position(|(name, _)| *name == waiter.0) {
-            wakers.swap_remove(at);
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            _forgotten = wakers.swap_remove(at);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 #[cfg(test)]
+impl Visible {
+    /// How many are counted as waiting.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::Arc;
 
@@ -152,6 +167,6 @@ mod tests {
         assert!(!visible.poll_beyond(Position::START, waiter, Waker::noop()));
         assert!(!visible.poll_beyond(Position::START, waiter, Waker::noop()));
         visible.forget(waiter);
-        assert_eq!(visible.waiting.load(Ordering::SeqCst), 0);
+        assert_eq!(visible.waiting(), 0);
     }
 }
