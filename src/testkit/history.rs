@@ -1,11 +1,17 @@
 //! The history of a run, and the check that what a store holds is one that the history can have led to.
 //!
 //! The checker knows nothing of how the store works. It compares what callers were told with what is there: an
-//! acknowledged append where its receipt says, any other wholly or not at all, and nothing else.
+//! acknowledged append where its receipt says, any other wholly or not at all, and nothing else. What readers and
+//! subscribers saw meanwhile must be what is there.
+//!
+//! It takes time in proportion to what it is given, but for sorting it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod observation;
+
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+pub use self::observation::Observation;
 use super::model::{Attempt, Placed};
 use crate::error::{AppendError, Error};
 use crate::model::{Receipt, StreamName, StreamVersion};
@@ -50,12 +56,15 @@ struct Operation {
     /// None while it is under way.
     ended: Option<u64>,
     outcome: Outcome,
+    /// Where its first event was found, counted from 0, if that settled an unknown outcome.
+    settled_at: Option<usize>,
 }
 
 /// A recorded run.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     operations: Vec<Operation>,
+    observations: Vec<Observation>,
 }
 
 /// What stands where, as indexes: of operations in the history, and of events in the store.
@@ -64,14 +73,23 @@ struct Places<'a> {
     of: HashMap<usize, Range<usize>>,
     /// The operation of each event.
     owners: Vec<usize>,
-    /// The event of each version of a stream.
-    versions: HashMap<(&'a str, StreamVersion), usize>,
+    /// The events of each stream.
+    streams: HashMap<&'a str, Vec<usize>>,
+}
+
+impl Places<'_> {
+    /// The event of a version of a stream. Versions are dense.
+    fn of_version(&self, stream: &StreamName, version: StreamVersion) -> Option<usize> {
+        let events = self.streams.get(stream.as_str())?;
+        events.get((version.get() as usize).checked_sub(1)?).copied()
+    }
 }
 
 impl History {
     /// Notes that an attempt begins, and gives it a number.
     pub fn begin(&mut self, time: u64, attempt: Attempt) -> usize {
-        self.operations.push(Operation { attempt, began: time, ended: None, outcome: Outcome::Unknown });
+        let (ended, outcome) = (None, Outcome::Unknown);
+        self.operations.push(Operation { attempt, began: time, ended, outcome, settled_at: None });
         self.operations.len() - 1
     }
 
@@ -79,6 +97,11 @@ impl History {
     pub fn end(&mut self, number: usize, time: u64, outcome: Outcome) {
         self.operations[number].ended = Some(time);
         self.operations[number].outcome = outcome;
+    }
+
+    /// Notes what a reader or a subscriber saw.
+    pub fn observe(&mut self, observation: Observation) {
+        self.observations.push(observation);
     }
 
     /// The history as it was at a time: what was under way has no outcome yet, and what came later is not there.
@@ -92,20 +115,22 @@ impl History {
         let begun = self.operations.iter().filter(|operation| operation.began <= latest).cloned();
         let cut = begun.map(|operation| match operation.ended {
             Some(ended) if ended <= earliest => operation,
-            _ => Operation { ended: None, outcome: Outcome::Unknown, ..operation },
+            _ => Operation { ended: None, outcome: Outcome::Unknown, settled_at: None, ..operation },
         });
-        History { operations: cut.collect() }
+        let observations = self.observations.iter().filter_map(|observation| observation.until(earliest));
+        History { operations: cut.collect(), observations: observations.collect() }
     }
 
-    /// Notes that the store was opened for writing and holds `found`: an attempt of unknown outcome that is not there has
-    /// failed for good, and must never come back.
+    /// Notes that the store was opened for writing and holds `found`. An attempt of unknown outcome that is there stays
+    /// there; one that is not has failed for good, and must never come back.
     pub fn settle(&mut self, found: &[Placed]) {
-        let there: HashSet<u64> = found.iter().map(|held| held.event.number).collect();
-        for operation in &mut self.operations {
-            let mut events = operation.attempt.events();
-            if matches!(operation.outcome, Outcome::Unknown)
-                && !events.any(|(_, event)| there.contains(&event.number))
-            {
+        let there: HashMap<u64, usize> =
+            found.iter().enumerate().map(|(at, held)| (held.event.number, at)).collect();
+        let unknown = |operation: &&mut Operation| matches!(operation.outcome, Outcome::Unknown);
+        for operation in self.operations.iter_mut().filter(unknown) {
+            let first = operation.attempt.events().next();
+            operation.settled_at = first.and_then(|(_, event)| there.get(&event.number).copied());
+            if operation.settled_at.is_none() {
                 operation.outcome = Outcome::Refused;
             }
         }
@@ -131,10 +156,11 @@ impl History {
                     self.check_conflict(operation, stream, *actual, &places)?;
                 }
                 Outcome::Refused => refuse_written(operation, place)?,
-                Outcome::Unknown => {}
+                Outcome::Unknown => check_settled(operation, place)?,
             }
         }
-        self.check_real_time(&places)
+        self.check_real_time(&places)?;
+        self.check_observations(&places, found)
     }
 
     /// Finds each operation's events: all of them, one behind the other, once; and nobody else's.
@@ -169,8 +195,11 @@ impl History {
             at += len;
             owners.resize(at, *number);
         }
-        let versions = found.iter().enumerate().map(|(at, held)| ((held.stream.as_str(), held.version), at));
-        Ok(Places { of, owners, versions: versions.collect() })
+        let mut streams: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, held) in found.iter().enumerate() {
+            streams.entry(&held.stream).or_default().push(at);
+        }
+        Ok(Places { of, owners, streams })
     }
 
     /// A stream stood at `actual` at some time while the attempt was under way: the event of that version was there
@@ -187,8 +216,8 @@ impl History {
             return Err(format!("{operation:?} was refused although its expectation holds at {actual}"));
         }
         let owner_of = |version: StreamVersion| {
-            let at = places.versions.get(&(stream.as_str(), version))?;
-            Some(&self.operations[places.owners[*at]])
+            let at = places.of_version(stream, version)?;
+            Some(&self.operations[places.owners[at]])
         };
         let reached = actual == StreamVersion::START
             || owner_of(actual).is_some_and(|owner| operation.ended.is_none_or(|ended| owner.began <= ended));
@@ -257,6 +286,16 @@ fn check_receipt(
     if same { Ok(()) } else { Err(format!("{operation:?} stands at {place:?}, counted from 0")) }
 }
 
+/// An attempt that was found once is there for good, and in its place.
+fn check_settled(operation: &Operation, place: Option<&Range<usize>>) -> Result<(), String> {
+    match operation.settled_at {
+        Some(at) if place.is_none_or(|place| place.start != at) => {
+            Err(format!("{operation:?} was found at position {}, and stands at {place:?}", at + 1))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refuse_written(operation: &Operation, place: Option<&Range<usize>>) -> Result<(), String> {
     match place {
         None => Ok(()),
@@ -279,7 +318,7 @@ mod tests {
         Attempt { writes: vec![Write { stream, expected: ExpectedVersion::None, events }] }
     }
 
-    fn held(attempts: &[[u64; 2]]) -> Vec<Placed> {
+    pub(super) fn held(attempts: &[[u64; 2]]) -> Vec<Placed> {
         let mut model = Model::default();
         for numbers in attempts {
             let mut any = attempt(*numbers);
@@ -289,7 +328,7 @@ mod tests {
         model.events().to_vec()
     }
 
-    fn receipt(first: u64) -> Outcome {
+    pub(super) fn receipt(first: u64) -> Outcome {
         let event = |n: u64| AppendedEvent {
             id: EventId::generate(),
             stream_version: StreamVersion::new(n),
@@ -314,7 +353,7 @@ mod tests {
     }
 
     /// A history of attempts, one after the other.
-    fn history(outcomes: impl IntoIterator<Item = ([u64; 2], Outcome)>) -> History {
+    pub(super) fn history(outcomes: impl IntoIterator<Item = ([u64; 2], Outcome)>) -> History {
         let mut history = History::default();
         for (time, (numbers, outcome)) in outcomes.into_iter().enumerate() {
             let number = history.begin(2 * time as u64, attempt(numbers));
@@ -348,6 +387,16 @@ mod tests {
         history.settle(&held(&[[1, 2]]));
         assert_eq!(history.check(&held(&[[1, 2]])), Ok(()));
         assert!(history.check(&held(&[[1, 2], [3, 4]])).is_err());
+    }
+
+    #[test]
+    fn an_append_that_was_there_when_the_store_was_opened_stays_where_it_was() {
+        let mut history = history([([1, 2], Outcome::Unknown), ([3, 4], Outcome::Unknown)]);
+        history.settle(&held(&[[1, 2], [3, 4]]));
+        assert_eq!(history.check(&held(&[[1, 2], [3, 4]])), Ok(()));
+        for wrong in [&[[1, 2]][..], &[[3, 4]], &[[3, 4], [1, 2]]] {
+            assert!(history.check(&held(wrong)).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

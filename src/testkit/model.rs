@@ -54,25 +54,41 @@ pub struct Model {
 }
 
 impl Numbered {
+    /// Its type.
+    pub const TYPE: &str = "numbered";
+
+    /// What its data is.
+    pub const CONTENT_TYPE: &str = "application/octet-stream";
+
     /// What its data repeats. A prime length: no two sectors of an event are alike, and neither are its neighbours'.
     fn pattern(self) -> [u8; 251] {
         std::array::from_fn(|at| (self.number.wrapping_mul(31).wrapping_add(at as u64)) as u8)
     }
 
-    fn content(self) -> Vec<u8> {
+    /// Its data.
+    pub fn content(self) -> Vec<u8> {
         self.pattern().into_iter().cycle().take(self.bytes).collect()
     }
 
-    fn is_content(self, data: &[u8]) -> bool {
-        let pattern = self.pattern();
-        data.len() == self.bytes && data.chunks(pattern.len()).all(|part| *part == pattern[..part.len()])
+    /// Its id.
+    pub fn id(self) -> String {
+        format!("n{}", self.number)
+    }
+
+    /// Reads an event that was made of a number, to its last byte; none when it says anything else.
+    pub fn of(id: &str, event_type: &str, data: &[u8]) -> Option<Numbered> {
+        let number = id.strip_prefix('n')?.parse().ok()?;
+        let event = Numbered { number, bytes: data.len() };
+        let pattern = event.pattern();
+        let same = data.chunks(pattern.len()).all(|part| *part == pattern[..part.len()]);
+        (same && event_type == Numbered::TYPE).then_some(event)
     }
 
     /// The event to append.
     pub fn to_event(self) -> NewEvent {
-        let event_type = EventType::parse("numbered").expect("a legal type");
-        let content_type = ContentType::parse("application/octet-stream").expect("a legal content type");
-        let id = EventId::parse(&format!("n{}", self.number)).expect("a legal id");
+        let event_type = EventType::parse(Numbered::TYPE).expect("a legal type");
+        let content_type = ContentType::parse(Numbered::CONTENT_TYPE).expect("a legal content type");
+        let id = EventId::parse(&self.id()).expect("a legal id");
         NewEvent::new(event_type, Data::binary(content_type, self.content())).id(id)
     }
 }
@@ -80,11 +96,8 @@ impl Numbered {
 impl Placed {
     /// Reads an event that was made of a number, to its last byte; none when it says anything else.
     pub fn of(recorded: &RecordedEvent) -> Option<Placed> {
-        let number = recorded.id().to_string().strip_prefix('n')?.parse().ok()?;
-        let event = Numbered { number, bytes: recorded.data().len() };
-        let same = event.is_content(recorded.data()) && recorded.event_type() == "numbered";
-        let (stream, version) = (recorded.stream().to_owned(), recorded.stream_version());
-        same.then_some(Placed { stream, version, event })
+        let event = Numbered::of(&recorded.id().to_string(), recorded.event_type(), recorded.data())?;
+        Some(Placed { stream: recorded.stream().to_owned(), version: recorded.stream_version(), event })
     }
 }
 
