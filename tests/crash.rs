@@ -4,11 +4,18 @@
 //! part of what was not synced; the store is opened, checked against the history of the run, written to, crashed and
 //! opened once more. Recovery is itself crashed at one of its operations.
 //!
-//! A failure names the moment and the seed. For longer runs set `ANNALS_CRASH_SEEDS`, the crashes of each moment
+//! Whole lives drawn from seeds, with failures and damage between the crashes, come from `testkit::simulate`.
+//!
+//! A failure names the moment and the seed. For longer runs use `cargo hunt simulate --seeds 100000`, or set
+//! `ANNALS_SIMULATION_SEEDS`, the lives (default 3000), or `ANNALS_CRASH_SEEDS`, the crashes of each moment
 //! (default 2), `ANNALS_CRASH_SEED`, the first seed, and `ANNALS_CRASH_WORKLOADS`, how many workloads are run.
 
-use annals::testkit::{Attempt, History, Model, Numbered, Outcome, Rng, SimDisk, Workload, Write};
-use annals::{EventStore, ExpectedVersion};
+use std::sync::Mutex;
+
+use annals::testkit::{
+    Attempt, Figures, History, Model, Numbered, Outcome, Rng, SimDisk, Workload, Write, simulate,
+};
+use annals::{Disk, EventStore, ExpectedVersion};
 
 use crate::support::*;
 
@@ -50,6 +57,9 @@ fn run(seed: u64) -> Vec<Moment> {
         }
         if n == ATTEMPTS / 2 {
             store.close().expect("closed");
+            for path in disk.paths().iter().filter(|path| !path.to_string_lossy().ends_with(".seg")) {
+                disk.remove(path).expect("it was just listed");
+            }
             store = open(on(&disk));
         }
     }
@@ -156,4 +166,17 @@ fn a_store_that_was_never_finished_making_is_made_again() {
             store.append_to(&stream("a"), ExpectedVersion::None, [event(1)]).expect("an empty store");
         }
     }
+}
+
+#[test]
+fn no_life_of_a_store_loses_or_invents_anything() {
+    let seeds: Vec<u64> = (1..=setting("ANNALS_SIMULATION_SEEDS", 3000)).collect();
+    let all = Mutex::new(Figures::default());
+    on_all_processors(&seeds, |seed| {
+        let figures = simulate(*seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        *all.lock().expect("nobody panics with it") += figures;
+    });
+    let all = all.into_inner().expect("nobody panics with it");
+    assert!(all.crashes > all.seeds && all.failures > all.seeds / 2 && all.damages > all.seeds / 2, "{all}");
+    say(&all.to_string());
 }

@@ -3,7 +3,8 @@
 //! [`SimDisk`] keeps files in memory, knows which bytes and names have reached stable storage, and can be crashed:
 //! the disk that a crash leaves behind is one that a power cut could leave. With [`Fault`] an operation fails in one
 //! of the ways that disks fail. A [`Workload`] draws appends, a [`Model`] says what each must answer, and a [`History`]
-//! checks what a crash left. [`Rng`] makes all of it repeatable: print the seed, and the failure comes again.
+//! checks what a crash left. [`Rng`] makes all of it repeatable: print the seed, and the failure comes again. [`simulate`]
+//! does all of that at once, for a whole life of a store that is drawn from one seed.
 //! [`fuzz`] has the functions that may be given any bytes.
 //!
 //! ```

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::disk::{SECTOR_BYTES, SimDisk};
+use super::super::disk::{Fault, SECTOR_BYTES, SimDisk};
 use super::super::everything::{Misread, placed};
 use super::super::model::Placed;
 use super::Life;
@@ -92,18 +92,27 @@ impl Life {
     }
 
     /// Opens a damaged copy for reading, verifies it, and opens it for writing.
-    fn judge(&self, disk: &SimDisk, known: &[Placed], proved: Position) -> Result<(), String> {
+    fn judge(&mut self, disk: &SimDisk, known: &[Placed], proved: Position) -> Result<(), String> {
         let operations = disk.operations();
         let reader = answer(on(self, disk).read_only(true), known, proved)?;
         let clean = match VerifyReport::of(&on(self, disk)) {
             Ok(report) => report.faults.is_empty(),
             Err(OpenError::NotFound { .. }) if proved == Position::START => true,
-            Err(error) => names_a_file(&error.to_string())? == Answer::Whole,
+            Err(error) => names_a_file(&error.to_string())? != Answer::Refused,
         };
         if disk.operations() != operations {
             return Err("reading and verifying changed the disk".to_owned());
         }
+        if self.rng.chance(1, 4) {
+            // A read that fails on top of it makes no damage harmless.
+            let failing = disk.crash_keeping_all();
+            failing.fail_read(1 + self.rng.below(400), Fault::ShortRead);
+            answer(on(self, &failing), known, proved)
+                .map_err(|wrong| format!("with a failing read, {wrong}"))?;
+        }
         let writer = answer(on(self, disk), known, proved)?;
+        let lost = matches!(writer, Answer::Read(events) if events < self.known.len());
+        self.figures.untold += u64::from(lost);
         match clean && (reader == Answer::Refused || writer == Answer::Refused) {
             true => Err("it is refused, but verify finds nothing".to_owned()),
             false => Ok(()),
@@ -113,7 +122,8 @@ impl Life {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    Whole,
+    /// So many events, and no word of others.
+    Read(usize),
     Refused,
 }
 
@@ -122,7 +132,7 @@ fn answer(options: Options, known: &[Placed], proved: Position) -> Result<Answer
     let store = match EventStore::open(options) {
         Ok(store) => store,
         // Nothing is proved: what is left of a store that was never used is no store.
-        Err(OpenError::NotFound { .. }) if proved == Position::START => return Ok(Answer::Whole),
+        Err(OpenError::NotFound { .. }) if proved == Position::START => return Ok(Answer::Read(0)),
         Err(error) => return names_a_file(&error.to_string()),
     };
     let found = match placed(&store) {
@@ -134,13 +144,13 @@ fn answer(options: Options, known: &[Placed], proved: Position) -> Result<Answer
         return Err(format!("{} events are read that were never there", found.len()));
     }
     match found.len() as u64 >= proved.get() {
-        true => Ok(Answer::Whole),
+        true => Ok(Answer::Read(found.len())),
         false => Err(format!("{} events are left of {proved}, and nobody says so", found.len())),
     }
 }
 
 fn names_a_file(error: &str) -> Result<Answer, String> {
-    match [".seg", ".idx", "STATE", "LOCK", ".bin"].iter().any(|name| error.contains(name)) {
+    match ["store/log", "STATE", "LOCK", "SALVAGE"].iter().any(|name| error.contains(name)) {
         true => Ok(Answer::Refused),
         false => Err(format!("the error names no file: {error}")),
     }

@@ -9,6 +9,7 @@ use super::super::everything::{Misread, check_reads, placed};
 use super::super::history::Outcome;
 use super::super::model::{Attempt, Model, Placed};
 use super::Life;
+use super::align::align;
 use crate::error::{AppendError, Error, SnapshotError};
 use crate::model::{Receipt, StreamName, StreamVersion};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
@@ -96,7 +97,7 @@ impl<'a> Process<'a> {
     /// Takes its steps, until the store has failed or the power is out.
     pub(super) fn work(&mut self) -> Result<(), String> {
         for _ in 0..self.life.shape.steps {
-            if self.failed {
+            if self.failed || self.life.rng.chance(1, self.life.shape.patience) {
                 break;
             }
             self.step()?;
@@ -119,14 +120,17 @@ impl<'a> Process<'a> {
                 Ok(())
             }
             3 if self.life.rng.chance(1, 3) => self.read(),
-            4..=6 if !self.life.unsure.is_empty() => {
+            4..=11 if !self.life.unsure.is_empty() => {
                 // Exactly as it was tried before: whoever does not know repeats it.
                 let again = self.life.unsure.remove(0);
                 self.append(vec![again])
             }
             _ => {
                 let count = 1 + self.life.rng.below(self.life.shape.group_max);
-                let group = (0..count).map(|_| self.life.workload.next(&self.model)).collect();
+                let mut group: Vec<_> = (0..count).map(|_| self.life.workload.next(&self.model)).collect();
+                if self.life.rng.chance(self.life.shape.aligned, 4) {
+                    align(&self.life.disk, &mut group);
+                }
                 self.append(group)
             }
         }

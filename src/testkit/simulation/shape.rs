@@ -20,6 +20,10 @@ pub(super) struct Shape {
     pub(super) damage_one_in: u64,
     /// One process in so many meets calls that fail.
     fault_one_in: u64,
+    /// Out of four: how often the frames of a group end where sectors end.
+    pub(super) aligned: u64,
+    /// One process in so many ends its work early after a step.
+    pub(super) patience: u64,
     /// Out of four: how often the power goes out while the store is being opened.
     early: u64,
 }
@@ -44,10 +48,12 @@ impl Shape {
             streams: 1 + rng.below(6),
             event_bytes_max: [100, 700, 2500, 9000][rng.below(4) as usize],
             processes: 2 + rng.below(4),
-            steps: [4, 10, 24][rng.below(3) as usize],
+            steps: [5, 14, 30][rng.below(3) as usize],
             group_max: 1 + rng.below(4),
             damage_one_in: 2 + rng.below(4),
             fault_one_in: 1 + rng.below(6),
+            aligned: rng.below(5),
+            patience: [6, 12, 100][rng.below(3) as usize],
             early: rng.below(4),
         }
     }

@@ -76,3 +76,20 @@ fn what_stood_behind_a_torn_append_does_not_come_back_when_that_is_made_again() 
     }
     assert!(torn_tails > 100, "{torn_tails}");
 }
+
+#[test]
+fn an_aligned_append_ends_where_a_sector_ends() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk).expect("an empty disk takes a store");
+    for number in 1..20 {
+        let mut group = [attempt(10 * number, 100 * number as usize), attempt(10 * number + 1, 7)];
+        align::align(&disk, &mut group);
+        for attempt in group {
+            store.append(attempt.to_append()).expect("nothing fails");
+            let log = disk.read(Path::new("store/log/0000000001.seg")).expect("it is there");
+            let end = log.iter().rposition(|byte| *byte != 0).expect("there are frames") as u64 + 1;
+            // The last bytes of a checksum may be zero.
+            assert!((SECTOR_BYTES - end % SECTOR_BYTES) % SECTOR_BYTES < 4, "it ends at {end}");
+        }
+    }
+}

@@ -1,4 +1,7 @@
 //! `simulate`: lives of a store on a simulated disk, one for each seed, until a check fails.
+//!
+//! `cargo hunt simulate --seeds 100000` takes a few minutes on two processors. A finding names its seed and the command
+//! that lives that life again, step by step the same.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
