@@ -6,16 +6,20 @@
 //!
 //! Opening after a kill needs a process to kill: the bench starts itself again for that.
 
+mod support;
+
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use annals::{
-    Append, Data, EventStore, EventType, ExpectedVersion, Metadata, NewEvent, Options, Query, QueryItem,
-    Read, StreamName,
+    Append, Data, EventStore, EventType, ExpectedVersion, Metadata, NewEvent, Options, Position, Query,
+    QueryItem, Read, StreamName,
 };
+
+use support::{anonymous_bytes, median, memory, report};
 
 /// The word that makes the bench the process that is killed.
 const TO_BE_KILLED: &str = "to-be-killed";
@@ -28,6 +32,9 @@ const READS: u64 = 20_000;
 
 /// Durable appends of each kind.
 const APPENDS: u64 = 2_000;
+
+/// How many events behind the head a condition begins.
+const NEAR_THE_HEAD: u64 = 1_000;
 
 /// Events that the rare tag finds.
 const RARE: u64 = 100;
@@ -172,50 +179,36 @@ fn query(out: &mut impl Write, store: &EventStore) -> Outcome<()> {
         times.push(begun.elapsed());
         assert!(found >= RARE, "{found} events");
     }
-    report(out, &format!("query that matches {RARE} events"), &mut times)
+    report(out, &format!("query that matches {RARE} events"), &mut times)?;
+    Ok(())
 }
 
-/// In turn, so that both kinds see the disk at the same time.
+/// In turn, so that all kinds see the disk at the same time.
 fn append(out: &mut impl Write, store: &EventStore, streams: u64) -> Outcome<()> {
     let event = event()?;
-    let (mut new, mut old) = (Vec::new(), Vec::new());
+    let (mut new, mut old, mut conditional) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..APPENDS {
-        let name = stream(streams + n)?;
-        let begun = Instant::now();
-        store.append_to(&name, ExpectedVersion::Any, [event.clone()])?;
-        new.push(begun.elapsed());
-        let name = stream(shuffled(n * 41 + 7, streams))?;
-        let begun = Instant::now();
-        store.append_to(&name, ExpectedVersion::Any, [event.clone()])?;
-        old.push(begun.elapsed());
+        let to = |number: u64| {
+            Ok::<_, Box<dyn Error>>(Append::to(stream(number)?, ExpectedVersion::Any, [event.clone()]))
+        };
+        // Nobody has registered this address in the last so many events.
+        let after = Position::new(store.head().get().saturating_sub(NEAR_THE_HEAD));
+        let unique = QueryItem { tags: vec![format!("email:{n}")], ..QueryItem::default() };
+        let appends = [
+            (&mut new, to(streams + 2 * n)?),
+            (&mut old, to(shuffled(n * 41 + 7, streams))?),
+            (&mut conditional, to(streams + 2 * n + 1)?.fail_if_events_match(Query::from(unique), after)),
+        ];
+        for (times, append) in appends {
+            let begun = Instant::now();
+            store.append(append)?;
+            times.push(begun.elapsed());
+        }
     }
     report(out, "append to a new stream", &mut new)?;
     report(out, "append to a random old stream", &mut old)?;
-    let median = |times: &[Duration]| times[times.len() / 2].as_secs_f64();
-    writeln!(out, "old p50 / new p50: {:.2}", median(&old) / median(&new))?;
+    report(out, "append to a new stream, if no event matches a query", &mut conditional)?;
+    let (old, conditional) = (median(&old) / median(&new), median(&conditional) / median(&new));
+    writeln!(out, "p50 against that of a new stream: old {old:.2}, with a condition {conditional:.2}")?;
     Ok(())
-}
-
-fn report(out: &mut impl Write, what: &str, times: &mut [Duration]) -> Outcome<()> {
-    times.sort_unstable();
-    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e6;
-    writeln!(out, "{what}: p50 {:.1} us, p99 {:.1} us", at(0.5), at(0.99))?;
-    Ok(())
-}
-
-fn memory(out: &mut impl Write, when: &str) -> Outcome<()> {
-    let megabytes = |kind| status_bytes(kind).map_or("?".to_owned(), |bytes| (bytes >> 20).to_string());
-    let (anonymous, file) = (megabytes("RssAnon:"), megabytes("RssFile:"));
-    writeln!(out, "memory {when}: {anonymous} MB anonymous, {file} MB of mapped files")?;
-    Ok(())
-}
-
-fn anonymous_bytes() -> Option<u64> {
-    status_bytes("RssAnon:")
-}
-
-fn status_bytes(kind: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(kind))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }

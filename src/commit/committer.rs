@@ -203,6 +203,12 @@ impl Shared {
         lock(&self.failed).clone().map(|reason| Error::Failed { reason })
     }
 
+    /// Takes no append any more, for this reason; gives the error that everyone is told from now on.
+    pub(super) fn fail(&self, error: Error) -> Error {
+        *lock(&self.failed) = Some(error.to_string());
+        Error::Failed { reason: error.to_string() }
+    }
+
     pub(super) fn note_no_space(&self, error: Option<&Error>) {
         *lock(&self.no_space) = error.map(ToString::to_string);
     }
@@ -271,7 +277,7 @@ impl Shared {
     /// who wait in the queue.
     fn commit(&self, batch: Vec<Pending>) {
         if catch_unwind(AssertUnwindSafe(|| self.commit_group(batch))).is_err() {
-            *lock(&self.failed) = Some("a commit panicked".to_owned());
+            lock(&self.failed).get_or_insert_with(|| "a commit panicked".to_owned());
         }
     }
 
@@ -282,9 +288,7 @@ impl Shared {
         if self.failure().is_some() {
             return;
         }
-        if let Err(error) = Group::new(self, end, self.clock.now()).commit(batch) {
-            *lock(&self.failed) = Some(error.to_string());
-        }
+        Group::new(self, end, self.clock.now()).commit(batch);
         let half_full = end.writer.is_half_full() || end.memory.bytes() > self.budget.index_bytes_max() / 2;
         if self.ahead
             && half_full

@@ -52,16 +52,22 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Commits `batch`, in order. An error means that the log failed: whatever has no outcome yet gets that one.
-    pub(super) fn commit(mut self, batch: Vec<Pending>) -> Result<(), Error> {
-        for pending in batch {
-            self.take(pending)?;
+    /// Commits `batch`, in order. If the log fails, that is known before anyone in the batch is told of it.
+    pub(super) fn commit(mut self, batch: Vec<Pending>) {
+        let mut batch = batch.into_iter();
+        let committed = batch.try_for_each(|pending| self.take(pending)).and_then(|()| self.flush());
+        if let Err(failure) = committed {
+            let failure = self.shared.fail(failure);
+            let admitted = self.admitted.into_iter().map(|admitted| admitted.pending);
+            let refused = self.refused.into_iter().map(|(pending, _)| pending);
+            for pending in admitted.chain(refused).chain(batch) {
+                pending.slot.complete(Err(failure.clone().into()));
+            }
+            return;
         }
-        self.flush()?;
         for (pending, error) in self.refused {
             pending.slot.complete(Err(error));
         }
-        Ok(())
     }
 
     /// Admits one append and gives it its place, or notes why not.
@@ -79,14 +85,9 @@ impl<'a> Group<'a> {
         };
         let len = pending.prepared.frame.len();
         if self.end.writer.needs_roll(len) || self.index_is_full() {
-            self.flush()?;
-            match self.roll(len as u64) {
-                Err(error @ Error::NoSpace { .. }) => {
-                    self.shared.note_no_space(Some(&error));
-                    pending.slot.complete(Err(error.into()));
-                    return Ok(());
-                }
-                rolled => rolled?,
+            let rolled = self.flush().and_then(|()| self.roll(len as u64));
+            if let Err(error) = rolled {
+                return self.leave(pending, error);
             }
         }
         let first = self.end.writer.next();
@@ -103,6 +104,17 @@ impl<'a> Group<'a> {
             records.iter().map(|record| MemoryIndex::bytes_of(&record.terms)).sum::<u64>();
         self.admitted.push(Admitted { pending, offset, first, time: self.now, heads });
         Ok(())
+    }
+
+    /// Leaves out an append for which no segment could be made. Without space nothing was written, and the log goes on.
+    fn leave(&mut self, pending: Pending, error: Error) -> Result<(), Error> {
+        let no_space = matches!(error, Error::NoSpace { .. });
+        self.refused.push((pending, error.clone().into()));
+        if no_space {
+            self.shared.note_no_space(Some(&error));
+            return Ok(());
+        }
+        Err(error)
     }
 
     /// Whether the index of the active segment has its share of the memory budget, what is admitted included.
@@ -169,7 +181,8 @@ impl<'a> Group<'a> {
             last.next().since(self.end.part.first) as u32,
             "positions have no holes"
         );
-        self.shared.visible.publish(last);
+        let records = self.admitted.iter().flat_map(|admitted| &admitted.pending.prepared.records);
+        self.shared.visible.publish(last, records.map(|record| &record.terms));
         let noted = self.end.writer.note_durable();
         for admitted in self.admitted.drain(..) {
             let receipt = admitted.receipt();

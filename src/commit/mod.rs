@@ -11,9 +11,12 @@ mod group;
 mod models;
 mod prepared;
 mod queue;
+mod sleeper;
 mod ticket;
 mod visible;
+mod waiters;
 
 pub(crate) use committer::{Committer, Parts as CommitterParts};
 pub use ticket::Ticket;
-pub(crate) use visible::{Visible, Waiter};
+pub(crate) use visible::Visible;
+pub(crate) use waiters::{Interest, Waiter};

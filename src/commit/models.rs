@@ -16,7 +16,9 @@ use super::ahead::Ahead;
 use super::queue::{Closed, May, Queue};
 use super::ticket::{Slot, Ticket};
 use super::visible::Visible;
+use super::waiters::Interest;
 use crate::error::{AppendError, Error};
+use crate::index::RecordTerms;
 use crate::model::Position;
 
 /// Preemptions that are tried in models of three threads and more, which would take too long without a bound.
@@ -75,16 +77,40 @@ impl Task {
     }
 }
 
-/// A future waits until the position is beyond `seen`; tells the position.
-fn poll_beyond(visible: &Visible, seen: u64) -> Position {
-    let waiter = visible.waiter();
-    Task::default().run(|waker| visible.poll_beyond(at(seen), waiter, waker).then_some(()));
-    visible.forget(waiter);
-    visible.get()
+/// The term that every published event has.
+const TERM: u128 = 5;
+
+fn publish(visible: &Visible, position: u64) {
+    visible.publish(at(position), [RecordTerms::new(TERM, 0)].iter());
 }
 
-/// Publishes two positions, each after the event there was stored; both readers must find what they are told of.
-fn publication(wait: impl Fn(&Visible, u64) -> Position + Copy + Send + Sync + 'static) {
+fn any_event() -> Interest {
+    Interest::AnyEvent
+}
+
+fn one_term() -> Interest {
+    Interest::Terms([TERM, TERM + 1].into())
+}
+
+/// How somebody waits until the position is beyond the seen one.
+type Wait = fn(&Visible, Interest, u64);
+
+/// As a future.
+fn poll_beyond(visible: &Visible, interest: Interest, seen: u64) {
+    let waiter = visible.waiter(interest);
+    Task::default().run(|waker| visible.poll_beyond(at(seen), &waiter, waker).then_some(()));
+    visible.forget(&waiter);
+}
+
+/// As a thread.
+fn wait_beyond(visible: &Visible, interest: Interest, seen: u64) {
+    let waiter = visible.waiter(interest);
+    assert!(visible.wait_beyond(at(seen), &waiter, None));
+    visible.forget(&waiter);
+}
+
+/// Publishes two positions, each after the event there was stored; a reader must find what it is told of.
+fn publication(wait: Wait, interest: fn() -> Interest) {
     bounded(move || {
         let visible = Arc::new(Visible::new(at(0)));
         let events: Arc<[AtomicU64; 2]> = Arc::default();
@@ -93,7 +119,8 @@ fn publication(wait: impl Fn(&Visible, u64) -> Position + Copy + Send + Sync + '
             move || {
                 let mut seen = 0;
                 while seen < 2 {
-                    let now = wait(&visible, seen).get();
+                    wait(&visible, interest(), seen);
+                    let now = visible.get().get();
                     assert!(now > seen, "woken although nothing was published");
                     for (event, position) in events.iter().zip(1..=now) {
                         assert_eq!(event.load(Ordering::Relaxed), position, "visible, and not there");
@@ -104,7 +131,7 @@ fn publication(wait: impl Fn(&Visible, u64) -> Position + Copy + Send + Sync + '
         });
         for (event, position) in events.iter().zip(1..) {
             event.store(position, Ordering::Relaxed);
-            visible.publish(at(position));
+            publish(&visible, position);
         }
         reader.join().expect("no panic");
         assert_eq!(visible.get(), at(2));
@@ -113,29 +140,34 @@ fn publication(wait: impl Fn(&Visible, u64) -> Position + Copy + Send + Sync + '
 
 #[test]
 fn a_thread_that_waits_is_woken_and_finds_all_that_is_visible() {
-    publication(|visible, seen| visible.wait_beyond(at(seen), None));
+    publication(wait_beyond, any_event);
 }
 
 #[test]
 fn a_future_that_waits_is_woken_and_finds_all_that_is_visible() {
-    publication(poll_beyond);
+    publication(poll_beyond, any_event);
+}
+
+#[test]
+fn one_that_waits_for_a_term_is_woken_and_finds_all_that_is_visible() {
+    publication(wait_beyond, one_term);
+    publication(poll_beyond, one_term);
 }
 
 #[test]
 fn closing_wakes_threads_and_futures_and_what_was_published_before_it_is_seen() {
     bounded(|| {
         let visible = Arc::new(Visible::new(at(0)));
-        let waits: [fn(&Visible, u64) -> Position; 2] =
-            [poll_beyond, |visible, seen| visible.wait_beyond(at(seen), None)];
-        let waiters = waits.map(|wait| {
+        let waits: [(Wait, Interest); 2] = [(poll_beyond, one_term()), (wait_beyond, any_event())];
+        let waiters = waits.map(|(wait, interest)| {
             let visible = visible.clone();
             thread::spawn(move || {
-                wait(&visible, 1);
+                wait(&visible, interest, 1);
                 assert!(visible.is_closed(), "woken by a position that is not beyond the seen one");
                 assert_eq!(visible.get(), at(1));
             })
         });
-        visible.publish(at(1));
+        publish(&visible, 1);
         visible.close();
         waiters.into_iter().for_each(|waiter| waiter.join().expect("no panic"));
         assert_eq!(visible.waiting(), 0);
@@ -148,17 +180,20 @@ fn one_that_is_forgotten_while_others_are_woken_takes_no_wake_up_from_them() {
         let visible = Arc::new(Visible::new(at(0)));
         let waiting = thread::spawn({
             let visible = visible.clone();
-            move || assert_eq!(visible.wait_beyond(at(0), None), at(1))
+            move || {
+                wait_beyond(&visible, one_term(), 0);
+                assert_eq!(visible.get(), at(1));
+            }
         });
         let forgotten = thread::spawn({
             let visible = visible.clone();
             move || {
-                let waiter = visible.waiter();
-                visible.poll_beyond(at(0), waiter, Waker::noop());
-                visible.forget(waiter);
+                let waiter = visible.waiter(one_term());
+                visible.poll_beyond(at(0), &waiter, Waker::noop());
+                visible.forget(&waiter);
             }
         });
-        visible.publish(at(1));
+        publish(&visible, 1);
         waiting.join().expect("no panic");
         forgotten.join().expect("no panic");
         assert_eq!(visible.waiting(), 0);
@@ -171,11 +206,11 @@ fn a_future_that_is_polled_with_another_waker_is_woken_by_that_one() {
         let visible = Arc::new(Visible::new(at(0)));
         let publisher = thread::spawn({
             let visible = visible.clone();
-            move || visible.publish(at(1))
+            move || publish(&visible, 1)
         });
-        let waiter = visible.waiter();
-        if !visible.poll_beyond(at(0), waiter, Waker::noop()) {
-            Task::default().run(|waker| visible.poll_beyond(at(0), waiter, waker).then_some(()));
+        let waiter = visible.waiter(one_term());
+        if !visible.poll_beyond(at(0), &waiter, Waker::noop()) {
+            Task::default().run(|waker| visible.poll_beyond(at(0), &waiter, waker).then_some(()));
         }
         assert_eq!(visible.get(), at(1));
         publisher.join().expect("no panic");

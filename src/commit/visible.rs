@@ -1,34 +1,33 @@
-//! The visible position, and those who wait for it to move.
+//! The visible position, and waiting for it to move.
 //!
-//! Invariant: a waiter registers before it looks, and the writer moves the position before it looks for waiters, each with
-//! a fence in between; so one of them always sees the other, and no wake-up is lost.
+//! Invariant: one that waits is registered before it looks at the position for the last time, and the writer moves the
+//! position before it looks for those who wait; so no wake-up is lost (`waiters` says how).
 
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::sleeper::Sleeper;
+use super::waiters::{Interest, Waiter, Waiters};
+use crate::index::RecordTerms;
 use crate::model::Position;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The last position that readers may see.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Visible {
     position: AtomicU64,
     closed: AtomicBool,
-    waiting: AtomicUsize,
-    wakers: Mutex<Vec<(u64, Waker)>>,
-    moved: Condvar,
-    next_waiter: AtomicU64,
+    waiters: Waiters,
 }
-
-/// The name under which one future waits; its waker is replaced, not added, when it is polled again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Waiter(u64);
 
 impl Visible {
     pub(crate) fn new(position: Position) -> Visible {
-        Visible { position: AtomicU64::new(position.get()), ..Visible::default() }
+        Visible {
+            position: AtomicU64::new(position.get()),
+            closed: AtomicBool::new(false),
+            waiters: Waiters::new(),
+        }
     }
 
     pub(crate) fn get(&self) -> Position {
@@ -40,104 +39,89 @@ impl Visible {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Moves the position, once everything up to it is durable and indexed.
-    pub(crate) fn publish(&self, position: Position) {
-        self.position.store(position.get(), Ordering::Release);
-        self.wake();
+    /// Moves the position, once everything up to it is durable and indexed, and wakes those whom the events concern that
+    /// it now includes. Only the one writer calls this.
+    pub(crate) fn publish<'a>(&self, position: Position, events: impl Iterator<Item = &'a RecordTerms>) {
+        let before = Position::new(self.position.swap(position.get(), Ordering::Release));
+        self.waiters.wake(events, before, position);
     }
 
     /// Ends all waiting.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.wake();
+        self.waiters.wake_all();
     }
 
-    fn wake(&self) {
-        fence(Ordering::SeqCst);
-        if self.waiting.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        // Also for threads: one that holds the lock has looked, and must be asleep before it can be woken.
-        let woken = {
-            let mut wakers = lock(&self.wakers);
-            self.waiting.fetch_sub(wakers.len(), Ordering::Relaxed);
-            std::mem::take(&mut *wakers)
-        };
-        self.moved.notify_all();
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    /// One that will wait for events of its interest.
+    pub(crate) fn waiter(&self, interest: Interest) -> Waiter {
+        self.waiters.waiter(interest)
     }
 
-    /// Counts somebody who waits, and now looks. The count changes under the lock of the wakers only.
-    fn register(&self, _wakers: &MutexGuard<'_, Vec<(u64, Waker)>>) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-    }
-
-    /// Waits until the position is beyond `seen`, the store is closed, or the deadline has passed; tells the position.
-    pub(crate) fn wait_beyond(&self, seen: Position, deadline: Option<Instant>) -> Position {
-        let mut guard = lock(&self.wakers);
-        self.register(&guard);
-        while self.get() <= seen && !self.is_closed() {
-            let wait =
-                deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if wait.is_zero() {
-                break;
-            }
-            // Without a deadline an hour is as good as for ever, and safe to add to an instant.
-            let wait = wait.min(Duration::from_secs(3600));
-            guard = self.moved.wait_timeout(guard, wait).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.get()
-    }
-
-    /// A name for a future that will wait.
-    pub(crate) fn waiter(&self) -> Waiter {
-        Waiter(self.next_waiter.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Whether the position is beyond `seen` or the store is closed; otherwise `waker` is woken when that changes.
-    pub(crate) fn poll_beyond(&self, seen: Position, waiter: Waiter, waker: &Waker) -> bool {
-        if self.get() > seen || self.is_closed() {
-            return true;
-        }
-        // Dropped after the lock is let go of: it may drop a task, and with it others that wait here.
-        let mut _replaced = None;
-        let mut wakers = lock(&self.wakers);
-        match wakers.iter_mut().find(|(name, _)| *name == waiter.0) {
-            Some((_, known)) => _replaced = Some(std::mem::replace(known, waker.clone())),
-            None => {
-                wakers.push((waiter.0, waker.clone()));
-                self.register(&wakers);
+    /// Waits until the position is beyond `seen` by an event that concerns `waiter`, or the store is closed; tells false
+    /// when the deadline came first. It may also end without a cause.
+    pub(crate) fn wait_beyond(&self, seen: Position, waiter: &Waiter, deadline: Option<Instant>) -> bool {
+        let sleeper = Arc::new(Sleeper::default());
+        let waker = Waker::from(sleeper.clone());
+        while !self.poll_beyond(seen, waiter, &waker) {
+            if !sleeper.sleep(deadline) {
+                return false;
             }
         }
-        self.get() > seen || self.is_closed()
+        true
     }
 
-    /// Forgets a future that no longer waits.
-    pub(crate) fn forget(&self, waiter: Waiter) {
-        let _forgotten;
-        let mut wakers = lock(&self.wakers);
-        if let Some(at) = wakers.iter().position(|(name, _)| *name == waiter.0) {
-            _forgotten = wakers.swap_remove(at);
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// Whether the position is beyond `seen` or the store is closed; otherwise `waker` is woken once that is so by an event
+    /// that concerns `waiter`.
+    pub(crate) fn poll_beyond(&self, seen: Position, waiter: &Waiter, waker: &Waker) -> bool {
+        let moved = || self.get() > seen || self.is_closed();
+        moved() || {
+            self.waiters.register(waiter, waker);
+            moved()
         }
+    }
+
+    /// Forgets one that no longer waits.
+    pub(crate) fn forget(&self, waiter: &Waiter) {
+        self.waiters.forget(waiter);
     }
 }
 
 #[cfg(test)]
 impl Visible {
-    /// How many are counted as waiting.
+    /// How many are kept as waiting.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiters.count()
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+
+    /// An event of a stream, with a type.
+    fn event(stream: u128, event_type: u128) -> RecordTerms {
+        RecordTerms { others: vec![event_type], ..RecordTerms::new(stream, 0) }
+    }
+
+    fn terms(terms: &[u128]) -> Interest {
+        Interest::Terms(terms.into())
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Wakes(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for Wakes {
+        fn wake(self: Arc<Wakes>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wakes {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
 
     #[test]
     fn a_waiter_is_woken_by_the_position_and_by_closing() {
@@ -145,28 +129,74 @@ mod tests {
         let waiter = std::thread::spawn({
             let visible = visible.clone();
             move || {
-                let first = visible.wait_beyond(Position::START, None);
-                (first, visible.wait_beyond(Position::new(7), None))
+                let waiter = visible.waiter(Interest::AnyEvent);
+                assert!(visible.wait_beyond(Position::START, &waiter, None));
+                assert_eq!(visible.get(), Position::new(7));
+                assert!(visible.wait_beyond(Position::new(7), &waiter, None));
+                assert!(visible.is_closed());
             }
         });
-        visible.publish(Position::new(7));
+        visible.publish(Position::new(7), [event(1, 2)].iter());
         visible.close();
-        assert_eq!(waiter.join().expect("no panic"), (Position::new(7), Position::new(7)));
+        waiter.join().expect("no panic");
     }
 
     #[test]
     fn a_deadline_ends_waiting() {
         let visible = Visible::new(Position::new(3));
-        assert_eq!(visible.wait_beyond(Position::new(3), Some(Instant::now())), Position::new(3));
+        let waiter = visible.waiter(Interest::AnyEvent);
+        assert!(!visible.wait_beyond(Position::new(3), &waiter, Some(Instant::now())));
     }
 
     #[test]
-    fn a_forgotten_waker_is_not_counted() {
+    fn a_forgotten_waiter_is_not_kept() {
         let visible = Visible::new(Position::START);
-        let waiter = visible.waiter();
-        assert!(!visible.poll_beyond(Position::START, waiter, Waker::noop()));
-        assert!(!visible.poll_beyond(Position::START, waiter, Waker::noop()));
-        visible.forget(waiter);
+        for waiter in [visible.waiter(Interest::AnyEvent), visible.waiter(terms(&[1, 2, 66]))] {
+            assert!(!visible.poll_beyond(Position::START, &waiter, Waker::noop()));
+            assert!(!visible.poll_beyond(Position::START, &waiter, Waker::noop()));
+            visible.forget(&waiter);
+            visible.forget(&waiter);
+            assert_eq!(visible.waiting(), 0);
+        }
+    }
+
+    #[test]
+    fn an_event_wakes_those_it_concerns_and_nobody_else() {
+        let visible = Visible::new(Position::START);
+        // 65 shares its shard with 1.
+        let interests = [terms(&[1]), terms(&[65]), terms(&[2, 3]), terms(&[4]), Interest::AnyEvent];
+        let waiters = interests.map(|interest| (visible.waiter(interest), Arc::new(Wakes::default())));
+        for (waiter, wakes) in &waiters {
+            assert!(!visible.poll_beyond(Position::START, waiter, &Waker::from(wakes.clone())));
+        }
+        let counts = || waiters.each_ref().map(|(_, wakes)| wakes.count());
+        visible.publish(Position::new(1), [event(1, 5)].iter());
+        assert_eq!(counts(), [1, 0, 0, 0, 1]);
+        visible.publish(Position::new(3), [event(7, 2), event(7, 3)].iter());
+        assert_eq!(
+            counts(),
+            [1, 0, 2, 0, 1],
+            "woken once for each of its terms, and who was woken has to ask again"
+        );
+        visible.close();
+        assert_eq!(counts(), [1, 1, 2, 1, 1]);
         assert_eq!(visible.waiting(), 0);
+    }
+
+    #[test]
+    fn whoever_waits_for_terms_is_also_woken_now_and_then() {
+        let visible = Visible::new(Position::START);
+        let waiters: Vec<_> =
+            (0..200).map(|term| (visible.waiter(terms(&[term])), Arc::new(Wakes::default()))).collect();
+        for (waiter, wakes) in &waiters {
+            assert!(!visible.poll_beyond(Position::START, waiter, &Waker::from(wakes.clone())));
+        }
+        let woken = || waiters.iter().filter(|(_, wakes)| wakes.count() > 0).count();
+        visible.publish(Position::new(16_000), [event(1_000, 1_001)].iter());
+        assert_eq!(woken(), 0);
+        visible.publish(Position::new(17_000), [event(1_000, 1_001)].iter());
+        assert!((1..=4).contains(&woken()), "one shard of them: {}", woken());
+        visible.publish(Position::new(1_100_000), [event(1_000, 1_001)].iter());
+        assert_eq!(woken(), 200);
     }
 }

@@ -31,6 +31,15 @@ impl Plan {
 }
 
 impl Plan {
+    /// Terms, at least one of which every event has that it selects: of each alternative the group with the fewest.
+    pub(crate) fn cover(&self) -> Vec<u128> {
+        let smallest = |groups: &'_ Vec<AnyOf>| groups.iter().min_by_key(|group| group.len()).cloned();
+        let mut cover: Vec<u128> = self.items.iter().filter_map(smallest).flatten().collect();
+        cover.sort_unstable();
+        cover.dedup();
+        cover
+    }
+
     /// Whether it selects an event with these terms.
     pub(crate) fn selects(&self, terms: &RecordTerms) -> bool {
         let has = |hash: &u128| terms.stream == *hash || terms.others.contains(hash);
@@ -44,11 +53,12 @@ fn groups_of(item: &QueryItem, hasher: &TermHasher) -> Vec<AnyOf> {
         (!texts.is_empty()).then(|| texts.iter().map(|text| hasher.hash(term, text.as_bytes())).collect())
     };
     let one = |term: Term, text: &str| vec![hasher.hash(term, text.as_bytes())];
-    let mut groups: Vec<AnyOf> = item.tags.iter().map(|tag| one(Term::Tag, tag)).collect();
-    groups.extend(any_of(Term::Type, &item.types));
-    groups.extend(any_of(Term::Stream, &item.streams));
-    groups.extend(any_of(Term::Category, &item.categories));
+    // Those first that few events tend to have.
+    let mut groups: Vec<AnyOf> = any_of(Term::Stream, &item.streams).into_iter().collect();
     groups.extend(item.correlation_id.as_deref().map(|id| one(Term::CorrelationId, id)));
+    groups.extend(item.tags.iter().map(|tag| one(Term::Tag, tag)));
+    groups.extend(any_of(Term::Type, &item.types));
+    groups.extend(any_of(Term::Category, &item.categories));
     groups.extend(item.tenant_id.as_deref().map(|id| one(Term::TenantId, id)));
     // A prefix that reaches beyond the first dash holds the whole category.
     let category = item.prefix.as_deref().and_then(|prefix| prefix.split_once('-'));
@@ -85,6 +95,21 @@ mod tests {
         let groups: Vec<usize> =
             plan(item).expect("has terms").items[0].iter().map(|group| group.len()).collect();
         assert_eq!(groups, [1, 1, 2, 1], "two tags, any of two types, and the category");
+    }
+
+    #[test]
+    fn the_cover_takes_the_smallest_group_of_each_item() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let hasher = TermHasher::new(&[7; 16]);
+        let items = vec![
+            QueryItem { types: texts(&["a", "b"]), tags: texts(&["k:v"]), ..QueryItem::default() },
+            QueryItem { types: texts(&["c"]), categories: texts(&["d"]), ..QueryItem::default() },
+            QueryItem { tags: texts(&["k:v", "l:w"]), ..QueryItem::default() },
+        ];
+        let cover = Plan::of(&Query { items }, None, &hasher).expect("each has terms").cover();
+        let mut wanted = vec![hasher.hash(Term::Tag, b"k:v"), hasher.hash(Term::Type, b"c")];
+        wanted.sort_unstable();
+        assert_eq!(cover, wanted);
     }
 
     #[test]

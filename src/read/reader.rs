@@ -65,7 +65,7 @@ impl Reader {
     }
 
     /// The plan for the events of a query; see [`Plan::of`].
-    pub(super) fn plan(&self, query: &Query, stream: Option<&StreamName>) -> Option<Plan> {
+    pub(crate) fn plan(&self, query: &Query, stream: Option<&StreamName>) -> Option<Plan> {
         Plan::of(query, stream, &self.0.hasher)
     }
 

@@ -11,12 +11,16 @@ pub use stream::SubscriptionStream;
 
 use std::time::{Duration, Instant};
 
+use crate::commit::{Interest, Waiter};
 use crate::error::Error;
 use crate::model::{Position, StreamVersion};
 use crate::read::{Events, Read, Reader, Step};
 
 /// How many unwanted events are passed over before the subscriber is told how far it has come.
 const CHECKPOINT_EVENTS: u64 = 10_000;
+
+/// A subscriber who would wait for more terms than these is woken by every event instead.
+const TERMS_MAX: usize = 64;
 
 /// A subscription for a thread: `next` waits for the next delivery. It ends when the store is closed, and after an
 /// error.
@@ -51,6 +55,7 @@ pub struct Subscription {
     /// The subscriber was told once that it has reached the end.
     caught_up: bool,
     ended: bool,
+    waiter: Waiter,
 }
 
 /// What a subscription can do without waiting.
@@ -84,8 +89,14 @@ impl Subscription {
             };
             return Err(Error::invalid(what));
         }
+        let cover = reader.plan(&subscribe.query, subscribe.stream.as_ref()).map(|plan| plan.cover());
+        let interest = match cover {
+            Some(terms) if terms.len() <= TERMS_MAX => Interest::Terms(terms.into()),
+            _ => Interest::AnyEvent,
+        };
         Ok(Subscription {
             reader: reader.clone(),
+            waiter: reader.visible().waiter(interest),
             stream,
             scanned: subscribe.after,
             version: subscribe.after_version,
@@ -123,16 +134,16 @@ impl Subscription {
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<Delivery, Error>> {
+        let mut is_over = false;
         loop {
             match self.advance() {
                 Ok(Advance::Deliver(delivery)) => return Some(Ok(delivery)),
                 Ok(Advance::End) => return None,
                 Err(error) => return Some(Err(error)),
+                Ok(Advance::Wait) if is_over => return None,
+                // Also after the deadline, so that the subscriber's position tells what did not concern it meanwhile.
                 Ok(Advance::Wait) => {
-                    let visible = self.reader.visible();
-                    if visible.wait_beyond(self.scanned, deadline) <= self.scanned && !visible.is_closed() {
-                        return None;
-                    }
+                    is_over = !self.reader.visible().wait_beyond(self.scanned, &self.waiter, deadline);
                 }
             }
         }
@@ -153,7 +164,11 @@ impl Subscription {
                 // Closed first: what was made visible before it is then seen, too.
                 let closed = self.reader.visible().is_closed();
                 if !self.has_news()? {
-                    return Ok(if closed { Advance::End } else { Advance::Wait });
+                    return Ok(match self.reached_end() {
+                        _ if closed => Advance::End,
+                        Some(delivery) => Advance::Deliver(delivery),
+                        None => Advance::Wait,
+                    });
                 }
                 self.events = Some(Events::new(&self.reader, self.rest())?);
                 continue;
@@ -224,6 +239,12 @@ impl Subscription {
             None => Read::all().system(self.subscribe.system),
         };
         read.after(self.scanned).query(self.subscribe.query.clone())
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.reader.visible().forget(&self.waiter);
     }
 }
 

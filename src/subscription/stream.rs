@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Advance, Delivery, Subscription};
-use crate::commit::Waiter;
 use crate::error::Error;
 
 /// A subscription as a `futures_core::Stream`. It ends when the store is closed, and after an error.
@@ -27,13 +26,11 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct SubscriptionStream {
     subscription: Subscription,
-    waiter: Waiter,
 }
 
 impl SubscriptionStream {
     pub(super) fn new(subscription: Subscription) -> SubscriptionStream {
-        let waiter = subscription.reader.visible().waiter();
-        SubscriptionStream { subscription, waiter }
+        SubscriptionStream { subscription }
     }
 
     /// Everything up to this position has been delivered, or does not match.
@@ -52,18 +49,12 @@ impl futures_core::Stream for SubscriptionStream {
                 Ok(Advance::End) => return Poll::Ready(None),
                 Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(Advance::Wait) => {
-                    let visible = self.subscription.reader.visible();
-                    if !visible.poll_beyond(self.subscription.scanned, self.waiter, context.waker()) {
+                    let Subscription { reader, scanned, waiter, .. } = &self.subscription;
+                    if !reader.visible().poll_beyond(*scanned, waiter, context.waker()) {
                         return Poll::Pending;
                     }
                 }
             }
         }
-    }
-}
-
-impl Drop for SubscriptionStream {
-    fn drop(&mut self) {
-        self.subscription.reader.visible().forget(self.waiter);
     }
 }

@@ -229,18 +229,18 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         text: "self.end.writer.flush()?;
         for admitted in &self.admitted {",
         by: "self.end.writer.flush()?;
-        self.shared.visible.publish(self.end.writer.next().previous());
+        self.shared.visible.publish(self.end.writer.next().previous(), [].iter());
         for admitted in &self.admitted {",
         caught_by: &["waking::whoever_is_woken_by_an_event_can_read_it"],
     },
     Mutant {
         does: "acknowledges before the events are visible",
         file: "src/commit/group.rs",
-        text: "self.shared.visible.publish(last);",
+        text: "self.shared.visible.publish(last, records.map(|record| &record.terms));",
         by: "for admitted in &self.admitted {
             admitted.pending.slot.complete(Ok(admitted.receipt()));
         }
-        self.shared.visible.publish(last);",
+        self.shared.visible.publish(last, records.map(|record| &record.terms));",
         caught_by: &["waking::whoever_has_a_receipt_can_read_the_event_at_once"],
     },
     Mutant {
@@ -256,6 +256,20 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         text: "self.scanned = self.scanned.max(events.head());",
         by: "self.scanned = self.reader.visible().get();",
         caught_by: &["waking::a_subscriber_skips_nothing_that_comes_while_it_reads"],
+    },
+    Mutant {
+        does: "wakes who waits for a term only by the first event of an append",
+        file: "src/commit/group.rs",
+        text: "self.shared.visible.publish(last, records.map(|record| &record.terms));",
+        by: "self.shared.visible.publish(last, records.map(|record| &record.terms).take(1));",
+        caught_by: &["waking::an_append_wakes_the_subscribers_whom_its_events_concern_and_no_others"],
+    },
+    Mutant {
+        does: "tells that the log failed before it is known to have",
+        file: "src/commit/group.rs",
+        text: "let failure = self.shared.fail(failure);",
+        by: "let failure = Error::Failed { reason: failure.to_string() };",
+        caught_by: &["waking::whoever_is_told_that_the_log_failed_is_told_why_and_finds_it_failed"],
     },
     Mutant {
         does: "lets commit times follow a clock that goes back",
@@ -276,7 +290,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         does: "goes on after a failed write or sync",
         file: "src/commit/committer.rs",
         text: "*lock(&self.failed) = Some(error.to_string());",
-        by: "drop(error);",
+        by: "",
         caught_by: &[FAULTS],
     },
     Mutant {

@@ -113,7 +113,7 @@ impl Stream for Live {
             live.ended = true;
         }
         if out.is_empty() && !live.ended && live.heartbeat.as_mut().poll(context).is_ready() {
-            live.writer.write_heartbeat(&mut out);
+            live.writer.write_heartbeat(&mut out, live.subscription.position());
         }
         match (out.is_empty(), live.ended) {
             (true, true) => Poll::Ready(None),
@@ -232,10 +232,11 @@ impl Writer {
         }
     }
 
-    fn write_heartbeat(&self, out: &mut Vec<u8>) {
-        match self.dialect {
-            Dialect::Lines => write_mark(out, "checkpoint", self.told),
-            Dialect::Data | Dialect::Envelope => out.extend_from_slice(b": alive\n\n"),
+    /// Breaks a silence: with how far the client has come, or if it knows that, with a comment.
+    fn write_heartbeat(&mut self, out: &mut Vec<u8>, position: Position) {
+        self.write_progress(out, "checkpoint", self.told.max(position));
+        if out.is_empty() {
+            out.extend_from_slice(b": alive\n\n");
         }
     }
 
@@ -308,11 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_broken_by_a_comment_or_a_repeated_checkpoint() {
-        let mut out = Vec::new();
-        writer(Dialect::Data, 5, None).write_heartbeat(&mut out);
-        writer(Dialect::Lines, 5, None).write_heartbeat(&mut out);
-        assert_eq!(out, b": alive\n\n{\"checkpoint\":5}\n");
+    fn silence_is_broken_by_a_checkpoint_or_by_a_comment_where_that_says_nothing_new() {
+        let beat = |dialect, position| {
+            let mut out = Vec::new();
+            writer(dialect, 5, None).write_heartbeat(&mut out, Position::new(position));
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(beat(Dialect::Data, 5), ": alive\n\n");
+        assert_eq!(beat(Dialect::Envelope, 8), "id: 8\n\n");
+        assert_eq!(beat(Dialect::Lines, 5), "{\"checkpoint\":5}\n");
+        assert_eq!(beat(Dialect::Lines, 8), "{\"checkpoint\":8}\n");
     }
 
     #[test]
