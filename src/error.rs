@@ -41,6 +41,16 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// Indexes are missing that the answer needs, and building them takes longer than an operation may wait
+    /// ([`Options::warming_wait_max`](crate::Options::warming_wait_max)). Nothing was written; try again later. Reads by
+    /// position work meanwhile.
+    #[error("the indexes of {missing} segments are being built, for about {seconds} s more; try again then")]
+    Warming {
+        /// How many segments have no index.
+        missing: u64,
+        /// How long building them will take, in seconds, at the pace so far.
+        seconds: u64,
+    },
     /// The store was opened for reading only.
     #[error("the store is open for reading only; open it for writing to do this")]
     ReadOnly,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
@@ -65,6 +66,7 @@ pub struct Options {
     pub(crate) read_only: bool,
     pub(crate) create: bool,
     pub(crate) background: bool,
+    pub(crate) warming_wait_max: Duration,
     pub(crate) verify_reads: bool,
     pub(crate) allow_clock_jump: bool,
     pub(crate) disk: Arc<dyn Disk>,
@@ -82,6 +84,7 @@ impl Options {
             read_only: false,
             create: true,
             background: true,
+            warming_wait_max: Duration::from_secs(10),
             verify_reads: true,
             allow_clock_jump: false,
             disk: Arc::new(RealDisk),
@@ -141,6 +144,17 @@ impl Options {
     #[must_use]
     pub fn background(mut self, background: bool) -> Options {
         self.background = background;
+        self
+    }
+
+    /// How long an operation may wait for indexes that were missing when the store was opened. Default: 10 s.
+    ///
+    /// They are built in the background, newest first, and meanwhile reads by position work as ever. What cannot be
+    /// decided without them, as where a stream stands, waits while all of them will be there in this time, and else is
+    /// refused at once with [`Error::Warming`](crate::Error::Warming).
+    #[must_use]
+    pub fn warming_wait_max(mut self, wait: Duration) -> Options {
+        self.warming_wait_max = wait;
         self
     }
 

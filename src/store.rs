@@ -61,6 +61,12 @@ struct Core {
 pub enum Health {
     /// Appends and reads work.
     Ready,
+    /// Indexes that were missing when the store was opened are being built. Reads by position work; whatever needs one of
+    /// them waits, or is refused with [`Error::Warming`].
+    Warming {
+        /// How many segments have no index.
+        missing: u64,
+    },
     /// Reads work; appends are refused for the reason given.
     Degraded {
         /// Why, and what helps.
@@ -358,11 +364,15 @@ impl EventStore {
         if let Some(lost) = self.core().reader.lost() {
             return Health::Degraded { reason: lost.to_string() };
         }
-        let reason = match self.committer() {
-            Ok(committer) => committer.trouble(),
-            Err(error) => Some(error.to_string()),
+        let committer = match self.committer() {
+            Ok(committer) => committer,
+            Err(error) => return Health::Degraded { reason: error.to_string() },
         };
-        reason.map_or(Health::Ready, |reason| Health::Degraded { reason })
+        match (committer.trouble(), committer.indexes_missing()) {
+            (Some(reason), _) => Health::Degraded { reason },
+            (None, 0) => Health::Ready,
+            (None, missing) => Health::Warming { missing },
+        }
     }
 
     /// The limits the store was opened with.

@@ -25,4 +25,5 @@ mod support;
 mod tidy;
 mod verify;
 mod waking;
+mod warming;
 mod worn;

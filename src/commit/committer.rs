@@ -153,7 +153,12 @@ impl Committer {
         failed.or_else(|| lock(&self.shared.no_space).clone())
     }
 
-    /// Opens the index of every sealed part, newest first, and builds those that are missing, off the commit path.
+    /// How many indexes of sealed segments are missing and being built.
+    pub(crate) fn indexes_missing(&self) -> u64 {
+        self.shared.indexing.backlog.missing()
+    }
+
+    /// Opens the index of every sealed part, and builds those that are missing, newest first, off the commit path.
     /// Without a thread for it, each is built when it is first asked for.
     pub(crate) fn rebuild_indexes(&self) {
         let shared = self.shared.clone();
@@ -162,7 +167,14 @@ impl Committer {
         }
         self.shared.rebuild.run(move || {
             let parts = shared.catalog.parts();
-            for part in parts.iter().rev().filter(|part| part.seal_place().is_some()) {
+            let mut missing = Vec::new();
+            for part in parts.iter().rev().filter(|part| !part.has_index()) {
+                if let Some(sealed) = part.seal_place() {
+                    shared.indexing.backlog.add(part.number(), sealed.at);
+                    missing.push(part);
+                }
+            }
+            for part in missing {
                 if shared.queue.is_closed() {
                     return;
                 }

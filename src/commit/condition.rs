@@ -77,7 +77,7 @@ impl Condition {
                     _ => return Ok(None),
                 }
             }
-            let event = read(part, part.offset(parts, ordinal)?)?;
+            let event = read(part, part.offset(ordinal)?)?;
             if self.is_matched_by(&event) {
                 return Ok(Some(event));
             }

@@ -2,16 +2,20 @@
 //! active segment's index is in memory, a sealed segment's in a mapped file beside it; all of it can be built again from
 //! the log.
 
+mod backlog;
 mod build;
 pub(crate) mod catalog;
 mod check;
 mod file;
+mod kept;
 mod memory;
 mod part;
 mod plan;
 mod selection;
 mod term;
+mod walk;
 
+pub(crate) use backlog::Backlog;
 pub(crate) use build::add_frame;
 pub(crate) use catalog::{Catalog, Head};
 pub(crate) use check::{IndexCheck, SECTION_NAMES, check_blocks};

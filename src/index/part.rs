@@ -7,14 +7,18 @@ pub(crate) use answers::{Postings, StreamHere};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
+use super::backlog::Backlog;
 use super::build::{encode, read_segment, wanted, write_file};
 use super::catalog::older;
 use super::file::{FileIndex, Unusable};
+use super::kept::{Cell, Kept};
 use super::memory::{MemoryIndex, Previous};
 use super::term::TermHasher;
+use super::walk::Walk;
 use crate::error::Error;
 use crate::format::index::IndexHeader;
 use crate::log::Segment;
@@ -28,6 +32,21 @@ pub(crate) struct Indexing {
     pub(crate) hasher: TermHasher,
     /// Then an index that is missing is built, but not written to a file.
     pub(crate) read_only: bool,
+    pub(crate) backlog: Backlog,
+    kept: Kept<Index>,
+}
+
+impl Indexing {
+    /// `kept_bytes_max` bounds the indexes that are in memory because no file could be written.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        hasher: TermHasher,
+        read_only: bool,
+        backlog: Backlog,
+        kept_bytes_max: u64,
+    ) -> Indexing {
+        Indexing { disk, hasher, read_only, backlog, kept: Kept::new(kept_bytes_max) }
+    }
 }
 
 /// A segment with its index.
@@ -36,7 +55,9 @@ pub(crate) struct Part {
     /// The position of its first event.
     pub(crate) first: Position,
     sealed: OnceLock<Sealed>,
-    index: ArcSwapOption<Index>,
+    index: Cell<Index>,
+    /// Where events lie while the index is missing.
+    walk: Walk,
     /// Its index file turned out to be unusable: it must be built again, however whole its header looks.
     file_is_unusable: AtomicBool,
     building: Mutex<()>,
@@ -62,6 +83,7 @@ pub(crate) struct Sealed {
     pub(crate) next: Position,
 }
 
+#[derive(Debug)]
 enum Index {
     /// Of the segment that is written to, or was until a moment ago.
     Memory(Arc<MemoryIndex>),
@@ -80,7 +102,8 @@ impl Part {
             segment,
             first,
             sealed: OnceLock::new(),
-            index: ArcSwapOption::from_pointee(Index::Memory(memory)),
+            index: Arc::new(ArcSwapOption::from_pointee(Index::Memory(memory))),
+            walk: Walk::default(),
             file_is_unusable: AtomicBool::new(false),
             building: Mutex::new(()),
             indexing,
@@ -99,7 +122,8 @@ impl Part {
             segment,
             first,
             sealed: OnceLock::from(sealed),
-            index: ArcSwapOption::empty(),
+            index: Cell::default(),
+            walk: Walk::default(),
             file_is_unusable: AtomicBool::new(false),
             building: Mutex::new(()),
             indexing,
@@ -141,17 +165,20 @@ impl Part {
         }
     }
 
-    /// Asks the index. One that turns out to be unusable is built again, and asked again; if that is of no use either,
-    /// as when the disk fails to read, one is built in memory.
+    /// Asks the index. One that is missing is built, if that is worth waiting for. One that turns out to be unusable is
+    /// built again, and asked again; if that is of no use either, as when the disk fails to read, one is built in memory.
     fn ask<T>(
         &self,
         parts: &[Arc<Part>],
         question: impl Fn(&Arc<Index>) -> Result<T, Unusable>,
     ) -> Result<T, Error> {
         for _ in 0..2 {
-            let index = match self.index.load_full() {
+            let index = match self.index_that_is_there() {
                 Some(index) => index,
-                None => self.open_or_build(parts)?,
+                None => {
+                    self.indexing.backlog.check()?;
+                    self.open_or_build(parts)?
+                }
             };
             match question(&index) {
                 Ok(answer) => return Ok(answer),
@@ -202,8 +229,11 @@ impl Part {
 
     /// Reads the segment, and builds the index of what it holds.
     fn build(&self, sealed: &Sealed, parts: &[Arc<Part>], keep: Keep) -> Result<Arc<Index>, Error> {
-        let memory = read_segment(&self.segment, &self.indexing.hasher)?;
-        self.build_from(&memory, sealed, parts, keep)
+        let begun = Instant::now();
+        let memory = read_segment(&self.segment, &self.indexing.hasher);
+        let built = memory.and_then(|memory| self.build_from(&memory, sealed, parts, keep));
+        self.indexing.backlog.settle(self.number(), built.is_ok().then(|| begun.elapsed()));
+        built
     }
 
     /// Opens the index file, if there is one that can be used.
@@ -213,7 +243,7 @@ impl Part {
         }
         let wanted = self.wanted(sealed);
         let file = FileIndex::open(self.indexing.disk.as_ref(), &self.idx_path(), &wanted).ok()?;
-        Some(self.use_file(file))
+        Some(self.use_index(Index::File(file)))
     }
 
     /// The index, unless it would have to be built, or is being built.
@@ -245,19 +275,27 @@ impl Part {
                 Err(_) => None,
             }
         };
-        let file = match written {
-            Some(file) => file,
-            None => FileIndex::new(Map::from_bytes(bytes.into()), &wanted).map_err(|Unusable| {
-                Error::damaged(path, 0, "an index was built that does not fit its segment")
-            })?,
-        };
-        Ok(self.use_file(file))
+        if let Some(file) = written {
+            return Ok(self.use_index(Index::File(file)));
+        }
+        let len = bytes.len() as u64;
+        let file = FileIndex::new(Map::from_bytes(bytes.into()), &wanted).map_err(|Unusable| {
+            Error::damaged(path, 0, "an index was built that does not fit its segment")
+        })?;
+        let index = self.use_index(Index::File(file));
+        self.indexing.kept.keep(&self.index, &index, len);
+        Ok(index)
     }
 
-    fn use_file(&self, file: FileIndex) -> Arc<Index> {
-        let index = Arc::new(Index::File(file));
+    fn use_index(&self, index: Index) -> Arc<Index> {
+        let index = Arc::new(index);
         self.index.store(Some(index.clone()));
         index
+    }
+
+    /// Whether the index is there, or in a file that can be used.
+    pub(crate) fn has_index(&self) -> bool {
+        self.index_that_is_there().is_some()
     }
 
     /// What its index file must say.

@@ -1,6 +1,7 @@
 //! The cursor: yields the places of events in order, a handful at a time; all events, one stream's, or those that a plan
 //! selects, either way round.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::reader::{PartList, Reader};
@@ -97,8 +98,8 @@ impl Cursor {
                 let part = part_of(all, *next)?;
                 let from = next.since(part.first);
                 let to = (from + HANDFUL).min(part.events(*last).into());
-                part.offsets(all, from as u32, to as u32, out)?;
-                *next = part.first.advanced(to);
+                let found = places(&part, Direction::Forward, from as u32..to as u32, out)?;
+                *next = part.first.advanced(found.end.into());
                 Ok(Some(part))
             }
             Cursor::AllBackward { next, last } => {
@@ -108,9 +109,9 @@ impl Cursor {
                 let part = part_of(all, *next)?;
                 let to = next.since(part.first) + 1;
                 let from = to.saturating_sub(HANDFUL).max(last.since(part.first));
-                part.offsets(all, from as u32, to as u32, out)?;
+                let found = places(&part, Direction::Backward, from as u32..to as u32, out)?;
                 out.reverse();
-                *next = part.first.advanced(from).previous();
+                *next = part.first.advanced(found.start.into()).previous();
                 Ok(Some(part))
             }
             Cursor::Selected(selected) => selected.refill(all, HANDFUL, out),
@@ -118,6 +119,23 @@ impl Cursor {
             Cursor::StreamBackward { hash, at, next, last } => {
                 stream_backward(all, *hash, at, next, *last, out)
             }
+        }
+    }
+}
+
+/// The offsets of a part's events, or, if damage lies between some of them, of the one that comes first on the way; tells
+/// of which.
+fn places(part: &Part, way: Direction, wanted: Range<u32>, out: &mut Vec<u32>) -> Result<Range<u32>, Error> {
+    match part.offsets(wanted.clone(), out) {
+        Ok(()) => Ok(wanted),
+        Err(error) if wanted.len() == 1 => Err(error),
+        Err(_) => {
+            let one = match way {
+                Direction::Forward => wanted.start..wanted.start + 1,
+                Direction::Backward => wanted.end - 1..wanted.end,
+            };
+            part.offsets(one.clone(), out)?;
+            Ok(one)
         }
     }
 }
@@ -181,7 +199,7 @@ pub(super) fn offsets_of(
     let mut ordinals = Vec::with_capacity(to.saturating_sub(from) as usize);
     part.ordinals(all, &here.postings, from, to, &mut ordinals)?;
     ordinals.into_iter().try_for_each(|ordinal| {
-        out.push(part.offset(all, ordinal)?);
+        out.push(part.offset(ordinal)?);
         Ok(())
     })
 }

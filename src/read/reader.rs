@@ -98,7 +98,7 @@ impl Reader {
     pub(crate) fn event_at(&self, parts: &PartList, position: Position) -> Result<RecordedEvent, Error> {
         let part = catalog::part_of(parts, position)
             .ok_or_else(|| Error::invalid(format!("position {position} is not held")))?;
-        let offset = part.offset(parts, position.since(part.first) as u32)?;
+        let offset = part.offset(position.since(part.first) as u32)?;
         self.decode(part, offset, &mut LastFrame::default())
     }
 
@@ -160,7 +160,7 @@ impl Reader {
         let hash = self.0.hasher.id(id.as_bytes());
         for part in parts.iter().rev() {
             for ordinal in part.ids(&parts, hash)? {
-                let offset = part.offset(&parts, ordinal)?;
+                let offset = part.offset(ordinal)?;
                 let event = self.decode(part, offset, &mut LastFrame::default())?;
                 if event.position() <= visible && event.stream() == stream && event.id() == *id {
                     return Ok(Some(event));
@@ -189,7 +189,7 @@ impl Reader {
         }
         // Every part from `low` on begins at that time or later, so the position lies in the one before, or behind it.
         let Some(part) = low.checked_sub(1).map(|before| &parts[before]) else { return Ok(Position::new(1)) };
-        let (mut low, mut high) = part.around(parts, time, visible)?;
+        let (mut low, mut high) = part.around(time, visible);
         while low < high {
             let middle = low + (high - low) / 2;
             if self.event_at(parts, part.first.advanced(middle.into()))?.recorded_at() < time {

@@ -88,7 +88,7 @@ impl Selected {
             None => true,
         };
         for ordinal in ordinals {
-            out.push(part.offset(all, ordinal)?);
+            out.push(part.offset(ordinal)?);
         }
         if ends {
             self.next = match self.way {

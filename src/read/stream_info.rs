@@ -82,7 +82,7 @@ impl Reader {
                 (Some(sealed), _) => sealed.at,
                 (None, 0) => 0,
                 (None, events) => {
-                    let offset = part.offset(&parts, events - 1)?;
+                    let offset = part.offset(events - 1)?;
                     let last = self.decode(part, offset, &mut LastFrame::default())?;
                     u64::from(offset) + last.record_bytes()
                 }
@@ -132,7 +132,7 @@ impl Streams {
                 continue;
             };
             let part = &self.parts[self.next_part - 1];
-            let offset = part.offset(&self.parts, ordinal)?;
+            let offset = part.offset(ordinal)?;
             let event = self.reader.decode(part, offset, &mut LastFrame::default())?;
             if event.position() <= self.after || event.is_system() {
                 continue;

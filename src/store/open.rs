@@ -7,7 +7,7 @@ use super::Core;
 use crate::commit::{Committer, CommitterParts, Visible};
 use crate::error::OpenError;
 use crate::format::FrameKind;
-use crate::index::{Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
+use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
 use crate::log::{Lost, Recovered, Search, recover, unfinished};
 use crate::meta;
 use crate::model::{Position, Timestamp};
@@ -26,11 +26,13 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     let (recovered, memory) = find(&options)?;
     check_clock(&options, &recovered)?;
     let hasher = TermHasher::new(&recovered.roll.term_key);
-    let indexing = Arc::new(Indexing {
-        disk: options.disk.clone(),
-        hasher: hasher.clone(),
-        read_only: options.read_only,
-    });
+    let indexing = Arc::new(Indexing::new(
+        options.disk.clone(),
+        hasher.clone(),
+        options.read_only,
+        Backlog::new(options.warming_wait_max),
+        options.budget.kept_bytes_max(),
+    ));
     let parts = parts(&recovered, &memory, &indexing);
     let active = parts.last().cloned().ok_or(OpenError::NotFound { path: options.dir.clone() })?;
     let catalog = Arc::new(Catalog::new(parts));

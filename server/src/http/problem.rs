@@ -45,6 +45,7 @@ kinds! {
     DAMAGED 500 "damaged" "Stored bytes are not what was written";
     FAILED 503 "store-failed" "The store stopped writing and must be reopened";
     READ_ONLY 503 "read-only" "The store is open for reading only";
+    WARMING 503 "warming" "Indexes that the answer needs are still being built";
     CLOSED 503 "closed" "The server is shutting down";
     NO_SPACE 507 "no-space" "There is no space for more events";
 }
@@ -55,12 +56,14 @@ pub(crate) struct Problem {
     kind: &'static Kind,
     detail: String,
     members: Vec<(&'static str, Value)>,
+    /// After how many seconds it is worth trying again, where that is known.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem of a kind.
     pub(crate) fn new(kind: &'static Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), members: Vec::new() }
+        Problem { kind, detail: detail.into(), members: Vec::new(), retry_after: None }
     }
 
     /// The request cannot be meant.
@@ -117,7 +120,12 @@ impl Serialize for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let content_type = HeaderValue::from_static("application/problem+json");
-        (self.status(), [(header::CONTENT_TYPE, content_type)], self.to_json()).into_response()
+        let mut response =
+            (self.status(), [(header::CONTENT_TYPE, content_type)], self.to_json()).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -195,6 +203,10 @@ impl From<Error> for Problem {
             }
             Error::Failed { .. } => Problem::new(FAILED, error.to_string()),
             Error::NoSpace { .. } => Problem::new(NO_SPACE, error.to_string()),
+            Error::Warming { missing, seconds } => {
+                let problem = Problem::new(WARMING, error.to_string()).with("indexesMissing", *missing);
+                Problem { retry_after: Some(*seconds), ..problem }
+            }
             Error::ReadOnly => Problem::new(READ_ONLY, error.to_string()),
             Error::Closed => Problem::new(CLOSED, error.to_string()),
             Error::Invalid { .. } => Problem::invalid(error.to_string()),

@@ -35,6 +35,10 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
     match app.store.health() {
         Health::Ready => answer::json(StatusCode::OK, &json!({"status": "ready"})),
+        Health::Warming { missing } => answer::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({"status": "warming", "indexesMissing": missing}),
+        ),
         Health::Degraded { reason } => {
             answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "degraded", "reason": reason}))
         }

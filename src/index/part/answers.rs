@@ -1,5 +1,6 @@
 //! What a part answers: where its events lie, and which of them a term has.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Index, Part};
@@ -44,31 +45,42 @@ impl StreamHere {
 }
 
 impl Part {
-    /// Appends to `out` the offsets of its events number `from` to `to`, counted from 0, `to` exclusive.
-    pub(crate) fn offsets(
-        &self,
-        parts: &[Arc<Part>],
-        from: u32,
-        to: u32,
-        out: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        let found = self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok((from..to).map(|ordinal| memory.offset(ordinal)).collect()),
-            Index::File(file) => {
-                let mut found = Vec::new();
-                file.offsets(from, to, &mut found).map(|()| found)
+    /// Appends to `out` the offsets of its events with these numbers, counted from 0, or nothing on an error. Needs no
+    /// index.
+    pub(crate) fn offsets(&self, wanted: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+        let kept = out.len();
+        if let Some(index) = self.index_that_is_there() {
+            let found = match index.as_ref() {
+                Index::Memory(memory) => {
+                    out.extend(wanted.clone().map(|ordinal| memory.offset(ordinal)));
+                    Ok(())
+                }
+                Index::File(file) => file.offsets(wanted.start, wanted.end, out),
+            };
+            if found.is_ok() {
+                return Ok(());
             }
-        })?;
-        out.extend(found);
-        Ok(())
+            out.truncate(kept);
+            self.forget(&index);
+        }
+        let found = self.walk.offsets(&self.segment, self.first, wanted, out);
+        found.inspect_err(|_| out.truncate(kept))
     }
 
-    /// The offset of one event.
-    pub(crate) fn offset(&self, parts: &[Arc<Part>], ordinal: u32) -> Result<u32, Error> {
-        self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(memory) => Ok(memory.offset(ordinal)),
-            Index::File(file) => file.offset(ordinal),
-        })
+    /// The offset of one event. Needs no index.
+    pub(crate) fn offset(&self, ordinal: u32) -> Result<u32, Error> {
+        let index = self.index.load();
+        let found = match index.as_deref() {
+            Some(Index::Memory(memory)) => Some(memory.offset(ordinal)),
+            Some(Index::File(file)) => file.offset(ordinal).ok(),
+            None => None,
+        };
+        if let Some(offset) = found {
+            return Ok(offset);
+        }
+        let mut offset = Vec::with_capacity(1);
+        self.offsets(ordinal..ordinal + 1, &mut offset)?;
+        offset.pop().ok_or_else(|| self.segment.damaged(0, format!("it has no event number {ordinal}")))
     }
 
     /// Whether it may have a term. Most parts that do not have it are passed over by this alone.
@@ -197,18 +209,18 @@ impl Part {
         })
     }
 
-    /// A range of ordinals that has the first event committed at `time` or later, if any is.
-    pub(crate) fn around(
-        &self,
-        parts: &[Arc<Part>],
-        time: Timestamp,
-        visible: Position,
-    ) -> Result<(u32, u32), Error> {
+    /// A range of ordinals, all of them at worst, that has the first event committed at `time` or later, if any is.
+    pub(crate) fn around(&self, time: Timestamp, visible: Position) -> (u32, u32) {
         let events = self.events(visible);
-        self.ask(parts, |index| match index.as_ref() {
-            Index::Memory(_) => Ok((0, events)),
-            Index::File(file) => file.around(time).map(|(from, to)| (from.min(events), to.min(events))),
-        })
+        if let Some(index) = self.index_that_is_there()
+            && let Index::File(file) = index.as_ref()
+        {
+            match file.around(time) {
+                Ok((from, to)) => return (from.min(events), to.min(events)),
+                Err(Unusable) => self.forget(&index),
+            }
+        }
+        (0, events)
     }
 
     /// How many streams begin here, as far as readers may see.
