@@ -193,6 +193,29 @@ fn a_full_disk_refuses_the_next_segment_and_takes_appends_again_when_there_is_sp
 }
 
 #[test]
+fn an_append_that_no_segment_can_be_made_for_leaves_the_one_made_ahead_to_others() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk).background(true));
+    for n in 0..10 {
+        append(&store, "s", [large_event(n, 5000)]);
+    }
+    let second = std::path::Path::new("store/log/0000000002.seg");
+    while !disk.paths().iter().any(|path| path == second) {
+        std::thread::yield_now();
+    }
+    // Full, but for the index of the first segment.
+    disk.set_capacity(2 * SMALL + 10_000);
+    let events = (0..40).map(|n| large_event(n, 5000)).collect::<Vec<_>>();
+    let refused = store.append_to(&stream("s"), ExpectedVersion::Any, events);
+    assert!(matches!(refused, Err(AppendError::Store(Error::NoSpace { .. }))), "{refused:?}");
+    for n in 0..10 {
+        append(&store, "s", [large_event(n, 5000)]);
+    }
+    assert_eq!(everything(&store).len(), 20);
+    assert_eq!(store.health(), Health::Ready);
+}
+
+#[test]
 fn a_disk_that_is_full_from_the_start_is_read() {
     let disk = SimDisk::new(1);
     let store = open(on(&disk));

@@ -8,6 +8,7 @@ use super::committer::{End, Pending, Shared};
 use super::prepared::Stream;
 use crate::error::{AppendError, Error};
 use crate::index::{Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
+use crate::log::Blank;
 use crate::model::{AppendedEvent, Durability, Position, Receipt, StreamReceipt, StreamVersion, Timestamp};
 
 /// A group under way.
@@ -191,13 +192,27 @@ impl<'a> Group<'a> {
         noted
     }
 
+    /// The next segment: the one that was made ahead, or a larger one if the frame has no room in that.
+    fn blank(&self, frame_len: u64) -> Result<Blank, Error> {
+        let Shared { next_segment, roll, .. } = self.shared;
+        let ahead = match next_segment.take() {
+            Some(blank) if blank.room() >= frame_len => return Ok(blank),
+            ahead => ahead,
+        };
+        let larger = roll.blank(self.end.writer.segment().number().next(), frame_len);
+        if let (Err(Error::NoSpace { .. }), Some(ahead), Some(promise)) =
+            (&larger, ahead, next_segment.promise())
+        {
+            // It is still there for appends that have room in it.
+            promise.keep(ahead);
+        }
+        larger
+    }
+
     /// Goes on in the next segment.
     fn roll(&mut self, frame_len: u64) -> Result<(), Error> {
         let shared = self.shared;
-        let number = self.end.writer.segment().number().next();
-        let ahead =
-            shared.next_segment.take().filter(|blank| blank.number() == number && blank.room() >= frame_len);
-        let blank = ahead.map_or_else(|| shared.roll.blank(number, frame_len), Ok)?;
+        let blank = self.blank(frame_len)?;
         let (at, crc) = self.end.writer.roll(blank)?;
         shared.note_no_space(None);
 

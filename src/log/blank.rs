@@ -19,24 +19,23 @@ pub(crate) struct Blank {
 
 impl Blank {
     /// Makes the file under a temporary name, and gives it its own once it is whole on stable storage. A file of that
-    /// number without frames is replaced.
+    /// number without frames is replaced, unless there is no space.
     pub(crate) fn create(disk: &dyn Disk, log_dir: &Path, header: SegmentHeader) -> Result<Blank, Error> {
         let path = segment_path(log_dir, header.number);
         let temporary = path.with_extension("seg.tmp");
         let made = write_blank(disk, &temporary, &header).and_then(|file| {
             disk.rename(&temporary, &path).map_err(|error| Error::io("rename", &temporary, error))?;
-            disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
-            Segment::new(header, path, file)
+            Ok(file)
         });
-        match made {
-            Ok(segment) => Ok(Blank { segment: Arc::new(segment) }),
-            Err(error) => {
-                // Space that a failed attempt reserved would keep the disk full; if this fails too, the next open
-                // removes the file.
-                let _ = disk.remove(&temporary);
-                Err(error.or_no_space())
-            }
-        }
+        let file = made.map_err(|error| {
+            // Space that a failed attempt reserved would keep the disk full; if this fails too, the next open removes the
+            // file.
+            let _ = disk.remove(&temporary);
+            error.or_no_space()
+        })?;
+        // From here on the file of that number is this one, for want of space or not.
+        disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
+        Ok(Blank { segment: Arc::new(Segment::new(header, path, file)?) })
     }
 
     pub(crate) fn number(&self) -> SegmentNumber {
