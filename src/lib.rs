@@ -56,10 +56,10 @@ pub use import::{BatchReport, ImportReport, Importer};
 pub use inspect::{Finding, Findings, Inspect};
 pub use log::TornTail;
 pub use model::{
-    Append, AppendedEvent, ContentType, Data, DataError, Durability, EventId, EventType, ExpectedVersion,
-    ExpectedVersionError, HistoryId, Label, Metadata, MetadataError, NameError, NewEvent, Position, Query,
-    QueryItem, Receipt, RecordedEvent, Source, StreamName, StreamReceipt, StreamVersion, Timestamp,
-    TimestampError,
+    Append, AppendedEvent, ContentType, Criterion, Data, DataError, Durability, EventId, EventType,
+    ExpectedVersion, ExpectedVersionError, HistoryId, Label, Metadata, MetadataError, NameError, NewEvent,
+    Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName, StreamReceipt, StreamVersion,
+    Timestamp, TimestampError,
 };
 pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use read::{Direction, Events, Read, StreamInfo, Streams};

@@ -158,3 +158,15 @@ fn a_condition_finds_what_a_look_at_every_event_finds() {
         assert!(store.stats().expect("readable").segments > 2);
     }
 }
+
+#[test]
+fn a_condition_with_a_criterion_is_refused_because_no_index_can_decide_it() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let criterion = annals::Criterion { key: "region".to_owned(), value: "eu".to_owned() };
+    let item = QueryItem { criteria: vec![criterion], ..of_tag("a:b") };
+    let append = Append::to(stream("s"), ExpectedVersion::Any, [event(1)]);
+    let refused = store.append(append.fail_if_events_match(item, Position::START));
+    assert!(matches!(&refused, Err(AppendError::Invalid { what }) if what.contains("tag")), "{refused:?}");
+    assert!(everything(&store).is_empty());
+}

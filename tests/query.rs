@@ -2,8 +2,8 @@
 
 use annals::testkit::{Rng, SimDisk};
 use annals::{
-    Append, Data, Direction, EventStore, EventType, ExpectedVersion, Metadata, NewEvent, Position, Query,
-    QueryItem, Read, RecordedEvent, StreamVersion,
+    Append, Criterion, Data, Direction, EventStore, EventType, ExpectedVersion, Metadata, NewEvent, Position,
+    Query, QueryItem, Read, RecordedEvent, StreamVersion,
 };
 
 use crate::support::*;
@@ -60,11 +60,42 @@ fn any_item(rng: &mut Rng) -> QueryItem {
     if wanted(rng) {
         item.tenant_id = Some(one(rng, &IDS).to_owned());
     }
+    if rng.chance(1, 8) {
+        let (key, value) = one(rng, &["customer:1", "region:eu", "tenantId:c-1", "absent:1"])
+            .split_once(':')
+            .expect("a pair");
+        item.criteria = vec![Criterion { key: key.to_owned(), value: value.to_owned() }];
+    }
     item
 }
 
 fn any_query(rng: &mut Rng) -> Query {
     Query { items: (0..rng.below(4)).map(|_| any_item(rng)).collect() }
+}
+
+#[test]
+fn a_criterion_is_satisfied_by_a_tag_or_by_a_field_of_the_metadata() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let metadata = |json: &str| Metadata::parse(json.to_owned()).expect("legal");
+    let events = [
+        event(1).metadata(metadata(r#"{"tags":["region:eu"]}"#)),
+        event(2).metadata(metadata(r#"{"region":"eu","attempt":3}"#)),
+        event(3).metadata(metadata(r#"{"region":["eu"],"attempt":"3"}"#)),
+        event(4),
+    ];
+    append(&store, "s", events);
+    let find = |criteria: &[(&str, &str)]| -> Vec<u64> {
+        let criterion =
+            |(key, value): &(&str, &str)| Criterion { key: (*key).into(), value: (*value).into() };
+        let item = QueryItem { criteria: criteria.iter().map(criterion).collect(), ..QueryItem::default() };
+        let found = read(&store, Read::all().query(Query::from(item)));
+        found.iter().map(|event| event.position().get()).collect()
+    };
+    assert_eq!(find(&[("region", "eu")]), [1, 2]);
+    assert_eq!(find(&[("attempt", "3")]), [2, 3]);
+    assert_eq!(find(&[("region", "eu"), ("attempt", "3")]), [2]);
+    assert_eq!(find(&[("region", "us")]), [] as [u64; 0]);
 }
 
 /// A read, and the same as a test of one event.

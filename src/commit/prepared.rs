@@ -126,6 +126,13 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     too_large("an append", append.events.len() as u64, "events", limits.append_events_max)?;
     let conditions = (append.expected.len() + append.refused_by.len()) as u64;
     too_large("an append", conditions, "conditions", limits.append_events_max)?;
+    if append.refused_by.iter().flat_map(|refused| &refused.query.items).any(|item| !item.criteria.is_empty())
+    {
+        return invalid(
+            "a condition cannot have criteria, which no index knows; give the event a tag, and make that the condition"
+                .to_owned(),
+        );
+    }
     let written: HashSet<usize> = append.events.iter().map(|event| event.stream).collect();
     let mut named = HashSet::new();
     for (number, (stream, _)) in append.streams.iter().enumerate() {

@@ -4,6 +4,7 @@
 //! files, threads or the layout of bytes on disk.
 
 mod append;
+mod criterion;
 mod data;
 mod event;
 mod expected;
@@ -16,6 +17,7 @@ mod query;
 mod timestamp;
 
 pub use append::{Append, AppendedEvent, Durability, Receipt, StreamReceipt};
+pub use criterion::Criterion;
 pub use data::{Data, DataError};
 pub use event::{NewEvent, RecordedEvent};
 pub use expected::{ExpectedVersion, ExpectedVersionError};

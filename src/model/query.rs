@@ -1,6 +1,7 @@
 //! The query: the one filter of reads and subscriptions.
 
 use super::RecordedEvent;
+use super::criterion::Criterion;
 use super::label::Label;
 use super::name::category_of;
 
@@ -36,6 +37,8 @@ pub struct QueryItem {
     pub correlation_id: Option<String>,
     /// It belongs to this tenant.
     pub tenant_id: Option<String>,
+    /// It satisfies all of these. A condition of an append cannot have them.
+    pub criteria: Vec<Criterion>,
 }
 
 impl Query {
@@ -71,6 +74,7 @@ impl QueryItem {
             && is_given(&self.correlation_id, event, Label::CorrelationId)
             && is_given(&self.tenant_id, event, Label::TenantId)
             && self.tags.iter().all(|tag| event.tags().any(|carried| carried == tag))
+            && self.criteria.iter().all(|criterion| criterion.matches(event))
     }
 }
 

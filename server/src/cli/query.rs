@@ -29,6 +29,16 @@ pub(crate) struct QueryArgs {
     /// Only events of this tenant
     #[arg(long, value_name = "ID")]
     tenant_id: Option<String>,
+    /// Only events with the tag KEY:VALUE, or with this field in their metadata; may be repeated
+    #[arg(long = "match", value_name = "KEY=VALUE", value_parser = criterion)]
+    criteria: Vec<(String, String)>,
+}
+
+fn criterion(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a criterion is written KEY=VALUE"),
+    }
 }
 
 impl QueryArgs {
@@ -48,7 +58,9 @@ impl QueryArgs {
         let lists =
             lists.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
-        lists.chain(texts).fold(Params::default(), |params, (name, value)| params.with(name, value))
+        let params =
+            lists.chain(texts).fold(Params::default(), |params, (name, value)| params.with(name, value));
+        self.criteria.iter().fold(params, |params, (key, value)| params.with_criterion(key, value))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use annals::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use annals::{MEMORY_BYTES_MIN, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use serde::Deserialize;
 
 use super::client::Server;
@@ -46,6 +46,16 @@ pub(crate) struct GlobalArgs {
         value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX)
     )]
     segment_bytes: Option<u64>,
+    /// The memory that the store keeps to in bytes, mapped files not counted [default: 268435456]
+    #[arg(
+        long,
+        global = true,
+        help_heading = WHERE,
+        value_name = "BYTES",
+        env = "ANNALS_MEMORY_BYTES",
+        value_parser = clap::value_parser!(u64).range(MEMORY_BYTES_MIN..)
+    )]
+    memory_bytes: Option<u64>,
     /// Write although the clock is more than a year ahead of the last event, as in a store that rested for long
     #[arg(long, global = true, help_heading = WHERE)]
     allow_clock_jump: bool,
@@ -58,6 +68,7 @@ struct File {
     data: Option<PathBuf>,
     listen: Option<String>,
     segment_bytes: Option<u64>,
+    memory_bytes: Option<u64>,
 }
 
 /// What holds for one run.
@@ -69,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// The size of new segments; none is the library's default.
     segment_bytes: Option<u64>,
+    /// The store's memory; none is the library's default.
+    memory_bytes: Option<u64>,
     allow_clock_jump: bool,
 }
 
@@ -85,6 +98,7 @@ pub(crate) enum Place<'a> {
 pub(crate) struct Directory<'a> {
     dir: &'a Path,
     segment_bytes: Option<u64>,
+    memory_bytes: Option<u64>,
     allow_clock_jump: bool,
 }
 
@@ -104,11 +118,18 @@ impl Settings {
             let range = format!("{SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} bytes");
             return Err(wrong(format!("`segment_bytes` is {bytes}; a segment has {range}")));
         }
+        if let Some(bytes) = file.memory_bytes
+            && bytes < MEMORY_BYTES_MIN
+        {
+            return Err(wrong(format!("`memory_bytes` is {bytes}; a store needs {MEMORY_BYTES_MIN} bytes")));
+        }
         // A directory that the file names is meant from where the file lies.
         let beside_file = |data: PathBuf| path.parent().map(|parent| parent.join(&data)).unwrap_or(data);
         let dir = args.dir.or(file.data.map(beside_file)).unwrap_or_else(|| DATA.into());
         let segment_bytes = args.segment_bytes.or(file.segment_bytes);
-        Ok(Settings { dir, url: args.url, listen, segment_bytes, allow_clock_jump: args.allow_clock_jump })
+        let memory_bytes = args.memory_bytes.or(file.memory_bytes);
+        let GlobalArgs { url, allow_clock_jump, .. } = args;
+        Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump })
     }
 
     /// The directory or the server that was named.
@@ -134,6 +155,7 @@ impl Settings {
         Directory {
             dir: &self.dir,
             segment_bytes: self.segment_bytes,
+            memory_bytes: self.memory_bytes,
             allow_clock_jump: self.allow_clock_jump,
         }
     }
@@ -142,16 +164,24 @@ impl Settings {
 impl Directory<'_> {
     /// How to open the store for writing; it is made where there is none.
     pub(crate) fn to_write(self) -> Options {
-        let options = Options::new(self.dir).allow_clock_jump(self.allow_clock_jump);
+        let options = self.options().allow_clock_jump(self.allow_clock_jump);
         match self.segment_bytes {
             Some(bytes) => options.segment_bytes(bytes),
             None => options,
         }
     }
 
+    fn options(self) -> Options {
+        let options = Options::new(self.dir);
+        match self.memory_bytes {
+            Some(bytes) => options.memory_bytes(bytes),
+            None => options,
+        }
+    }
+
     /// How to open the store for reading. A server may use the directory at the same time.
     pub(crate) fn to_read(self) -> Options {
-        Options::new(self.dir).read_only(true).create(false)
+        self.options().read_only(true).create(false)
     }
 
     /// How to copy out of the store, which is only read; the segments of the copy have the size that was asked for.
@@ -194,7 +224,8 @@ mod tests {
 
     #[test]
     fn every_key_of_the_file_is_optional() {
-        let file: File = toml::from_str("segment_bytes = 65536").expect("legal");
-        assert_eq!((file.data, file.listen, file.segment_bytes), (None, None, Some(65536)));
+        let file: File = toml::from_str("segment_bytes = 65536\nmemory_bytes = 16777216").expect("legal");
+        assert_eq!((file.data, file.listen), (None, None));
+        assert_eq!((file.segment_bytes, file.memory_bytes), (Some(65536), Some(16 << 20)));
     }
 }

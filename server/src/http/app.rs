@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::ServeConfig;
 use super::problem::{self, Problem};
-use crate::wire::Params;
+use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
 /// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
 const IMPORTS_MAX: usize = 8;
@@ -76,6 +76,12 @@ impl App {
 /// The parameters of a request, each one of `known`.
 pub(crate) fn params_of(uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
     Ok(Params::parse(uri.query().unwrap_or_default(), known)?)
+}
+
+/// The parameters of a request for events, each one of `known` or a criterion.
+pub(crate) fn params_with_criteria(uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
+    let others = &[EVENT_PARAMS, STREAM_PARAMS, LIVE_PARAMS];
+    Ok(Params::parse_with_criteria(uri.query().unwrap_or_default(), known, others)?)
 }
 
 /// The stream that a path names.

@@ -23,20 +23,20 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::accept::{NDJSON, SSE, negotiate};
 use super::answer::with_type;
-use super::app::{App, params_of};
+use super::app::{App, params_with_criteria};
 use super::chunks::CHUNK_BYTES;
 use super::paths;
 use super::problem::Problem;
-use crate::wire::{Form, QUERY_PARAMS, parse_after, parse_query, write_data, write_event, write_number};
-
-const LIVE_PARAMS: &[&str] = &["after", "live", "envelope", "system", "history"];
+use crate::wire::{
+    Form, LIVE_PARAMS, QUERY_PARAMS, parse_after, parse_query, write_data, write_event, write_number,
+};
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new().route(paths::EVENTS_LIVE, get(follow))
 }
 
 async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[QUERY_PARAMS, LIVE_PARAMS])?;
+    let params = params_with_criteria(&uri, &[QUERY_PARAMS, LIVE_PARAMS])?;
     app.check_history(&params)?;
     let media_type = negotiate(&headers, &[SSE, NDJSON])?;
     let head = app.store.head();

@@ -14,7 +14,7 @@ use axum::routing::get;
 
 use super::accept::{JSON, NDJSON, negotiate};
 use super::answer::{has_version, tag_version, with_type};
-use super::app::{App, StreamPath, params_of};
+use super::app::{App, StreamPath, params_of, params_with_criteria};
 use super::chunks::{self, Steps};
 use super::paths;
 use super::problem::{self, Problem};
@@ -37,7 +37,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
 }
 
 async fn read_all(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
+    let params = params_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
     app.check_history(&params)?;
     let media_type = negotiate(&headers, &[NDJSON, JSON])?;
     let body = app

@@ -12,6 +12,9 @@ use super::WireError;
 /// Everything but what RFC 3986 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// How the names of criteria begin.
+const CRITERION: &str = "match.";
+
 /// Names with values, in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
@@ -19,17 +22,67 @@ pub(crate) struct Params(Vec<(String, String)>);
 impl Params {
     /// Reads a query string and refuses every parameter that is none of `known`.
     pub(crate) fn parse(query: &str, known: &[&[&str]]) -> Result<Params, WireError> {
+        Params::parse_others(query, known, |name| Err(unknown(name, known)))
+    }
+
+    /// Reads a query string in which every parameter that is none of `known` is a criterion, unless it may be a misspelt
+    /// one, or one of the `others` that other requests have.
+    pub(crate) fn parse_with_criteria(
+        query: &str,
+        known: &[&[&str]],
+        others: &[&[&str]],
+    ) -> Result<Params, WireError> {
+        Params::parse_others(query, known, |name| {
+            if name == CRITERION {
+                return Err(WireError::field(name, "names no criterion; write match.KEY=VALUE"));
+            }
+            if name.starts_with(CRITERION) {
+                return Ok(name);
+            }
+            if others.concat().contains(&name.as_str()) {
+                return Err(unknown(name, known));
+            }
+            match known.concat().into_iter().find(|known| is_near(&name, known)) {
+                Some(meant) => {
+                    let what = format!(
+                        "is not a parameter; `{meant}` is. For a criterion of that name write `{CRITERION}{name}`"
+                    );
+                    Err(WireError::field(name, what))
+                }
+                None if name.is_empty() => Err(WireError::new("a parameter has no name")),
+                None => Ok(format!("{CRITERION}{name}")),
+            }
+        })
+    }
+
+    fn parse_others(
+        query: &str,
+        known: &[&[&str]],
+        other: impl Fn(String) -> Result<String, WireError>,
+    ) -> Result<Params, WireError> {
         let mut params = Params::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).ok_or_else(|| WireError::new("a parameter's name is not UTF-8"))?;
-            if !known.iter().any(|group| group.contains(&name.as_str())) {
-                return Err(unknown(name, known));
-            }
+            let is_known = known.iter().any(|group| group.contains(&name.as_str()));
+            let name = if is_known { name } else { other(name)? };
             let value = decode(value).ok_or_else(|| WireError::field(name.as_str(), "is not UTF-8"))?;
             params.0.push((name, value));
         }
         Ok(params)
+    }
+
+    /// The criteria: each a key with its value.
+    pub(crate) fn criteria(&self) -> impl Iterator<Item = (String, String)> {
+        self.0
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix(CRITERION)?.to_owned(), value.clone())))
+    }
+
+    /// Adds a criterion.
+    #[must_use]
+    pub(crate) fn with_criterion(self, key: &str, value: &str) -> Params {
+        self.with(&format!("{CRITERION}{key}"), value)
     }
 
     /// Adds a value: a flag of a command.
@@ -48,8 +101,10 @@ impl Params {
 
     /// The query string, without the `?`.
     pub(crate) fn encode(&self) -> String {
-        let pair =
-            |(name, value): &(String, String)| format!("{name}={}", utf8_percent_encode(value, RESERVED));
+        let pair = |(name, value): &(String, String)| {
+            let [name, value] = [name, value].map(|text| utf8_percent_encode(text, RESERVED));
+            format!("{name}={value}")
+        };
         self.0.iter().map(pair).collect::<Vec<_>>().join("&")
     }
 
@@ -125,6 +180,30 @@ fn decode(text: &str) -> Option<String> {
     percent_decode_str(&text).decode_utf8().ok().map(|text| text.into_owned())
 }
 
+/// Whether `name` may be a misspelt `known`: it differs by one letter, in case, or is the singular.
+fn is_near(name: &str, known: &str) -> bool {
+    let plain = |text: &str| {
+        text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    };
+    let (name, known) = (plain(name), plain(known));
+    let singular = known.strip_suffix("ies").is_some_and(|stem| name.strip_suffix('y') == Some(stem));
+    // Of a name as short as `to` half would be another.
+    name == known || singular || (known.len() > 3 && differ_by_one(name.as_bytes(), known.as_bytes()))
+}
+
+/// Whether two texts differ by one byte that is added, left out or another, or by two neighbours in turned order.
+fn differ_by_one(one: &[u8], other: &[u8]) -> bool {
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    let same = short.iter().zip(long).take_while(|(one, other)| one == other).count();
+    let (short, long) = (&short[same..], &long[same..]);
+    match (short, long) {
+        (short, [_, rest @ ..]) if short == rest => true,
+        ([a, b, short @ ..], [c, d, long @ ..]) if (a, b) == (d, c) && short == long => true,
+        ([_, short @ ..], [_, long @ ..]) => short == long,
+        _ => false,
+    }
+}
+
 fn unknown(name: String, known: &[&[&str]]) -> WireError {
     let names = known.concat().join(", ");
     let what = match names.is_empty() {
@@ -147,6 +226,34 @@ mod tests {
         let error = Params::parse("type=a", &[&["types"], &["limit"]]).expect_err("unknown");
         assert_eq!(error.field.as_deref(), Some("type"));
         assert!(error.what.ends_with("types, limit"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_parameter_is_a_criterion_unless_it_may_be_misspelt() {
+        let known: &[&[&str]] = &[&["types", "categories", "correlationId", "from", "to"]];
+        let criteria = |query: &str| {
+            Params::parse_with_criteria(query, known, &[&["limit"]]).map(|params| params.criteria().collect())
+        };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(criteria("customer=c-1&no=%26"), Ok(vec![pair("customer", "c-1"), pair("no", "&")]));
+        assert_eq!(criteria("match.type=x&match.a.b=1"), Ok(vec![pair("type", "x"), pair("a.b", "1")]));
+        for near in [
+            "type",
+            "Types",
+            "tpyes",
+            "typos",
+            "category",
+            "correlation_id",
+            "form",
+            "TO",
+            "limit",
+            "match.",
+            "",
+        ] {
+            assert!(criteria(&format!("{near}=x")).is_err(), "{near}");
+        }
+        let given = Params::parse_with_criteria("a%26b=%26", known, &[]).expect("a criterion");
+        assert_eq!(Params::parse_with_criteria(&given.encode(), known, &[]), Ok(given));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Parameters as a query and as a read: the same names wherever events are asked for.
 
-use annals::{Direction, Position, Query, QueryItem, Read, StreamName, StreamVersion};
+use annals::{Criterion, Direction, Position, Query, QueryItem, Read, StreamName, StreamVersion};
 
 use super::{Params, WireError};
 
@@ -11,6 +11,9 @@ pub(crate) const QUERY_PARAMS: &[&str] =
 /// The parameters that bound a read of all events.
 pub(crate) const EVENT_PARAMS: &[&str] =
     &["after", "before", "since", "until", "direction", "limit", "system", "history"];
+
+/// The parameters of those who follow events.
+pub(crate) const LIVE_PARAMS: &[&str] = &["after", "live", "envelope", "system", "history"];
 
 /// The parameters that only a read of one stream has.
 pub(crate) const STREAM_PARAMS: &[&str] = &["from", "to"];
@@ -26,6 +29,7 @@ pub(crate) fn parse_query(params: &Params) -> Result<Query, WireError> {
         categories: params.list("categories")?,
         correlation_id: text("correlationId")?,
         tenant_id: text("tenantId")?,
+        criteria: params.criteria().map(|(key, value)| Criterion { key, value }).collect(),
     };
     Ok(if item == QueryItem::default() { Query::all() } else { item.into() })
 }
@@ -106,8 +110,18 @@ mod tests {
             categories: vec!["c".into()],
             correlation_id: Some("x".into()),
             tenant_id: Some("t".into()),
+            criteria: Vec::new(),
         };
         assert_eq!(parse_query(&given), Ok(item.into()));
+    }
+
+    #[test]
+    fn every_other_parameter_is_a_criterion() {
+        let given = Params::parse_with_criteria("customer=c%201&match.type=a", &[QUERY_PARAMS], &[])
+            .expect("criteria");
+        let criterion = |key: &str, value: &str| Criterion { key: key.into(), value: value.into() };
+        let criteria = vec![criterion("customer", "c 1"), criterion("type", "a")];
+        assert_eq!(parse_query(&given), Ok(QueryItem { criteria, ..QueryItem::default() }.into()));
     }
 
     #[test]

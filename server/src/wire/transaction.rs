@@ -192,6 +192,8 @@ fn parse_json_query(json: &RawValue) -> Result<Query, WireError> {
         categories: item.categories,
         correlation_id: item.correlation_id,
         tenant_id: item.tenant_id,
+        // Conditions have none.
+        criteria: Vec::new(),
     });
     Ok(Query { items: items.collect() })
 }

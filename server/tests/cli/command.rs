@@ -49,7 +49,9 @@ impl Place {
     /// The command without a word about where the store is.
     pub(super) fn bare(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
-        for name in ["ANNALS_DATA", "ANNALS_LISTEN", "ANNALS_CONFIG", "ANNALS_SEGMENT_BYTES"] {
+        for name in
+            ["ANNALS_DATA", "ANNALS_LISTEN", "ANNALS_CONFIG", "ANNALS_SEGMENT_BYTES", "ANNALS_MEMORY_BYTES"]
+        {
             command.env_remove(name);
         }
         command.current_dir(self.0.path()).args(args).stdin(Stdio::null());

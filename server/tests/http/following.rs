@@ -27,6 +27,18 @@ fn event(answer: &mut Answer) -> Vec<String> {
 }
 
 #[test]
+fn a_follower_by_a_criterion_gets_what_satisfies_it_and_nothing_else() {
+    let server = Server::start();
+    let mut answer = follow(&server, "/events/stream?region=eu", &[]);
+    append(&server, 1);
+    server.append("a", r#"{"type":"t.2","data":{"n":2},"metadata":{"region":"eu"}}"#);
+    append(&server, 3);
+    server.append("b", r#"{"type":"t.4","data":{"n":4},"metadata":{"tags":["region:eu"]}}"#);
+    assert_eq!(event(&mut answer), block_of(2));
+    assert_eq!(event(&mut answer), block_of(4));
+}
+
+#[test]
 fn a_follower_catches_up_then_waits_then_comes_back_without_missing_or_repeating() {
     let server = Server::start();
     append(&server, 1);

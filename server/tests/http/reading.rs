@@ -63,6 +63,26 @@ fn bounds_and_direction_choose_what_is_read() {
 }
 
 #[test]
+fn any_other_parameter_is_a_criterion_that_tags_and_metadata_satisfy() {
+    let server = Server::start();
+    for (n, metadata) in
+        [r#"{"tags":["customer:c 1"]}"#, r#"{"customer":"c 1","type":"x"}"#, r#"{"n":3}"#, "{}"]
+            .into_iter()
+            .enumerate()
+    {
+        server.append("a", &format!(r#"{{"type":"t","data":{},"metadata":{metadata}}}"#, n + 1));
+    }
+    assert_eq!(data_of(&server.get("/events?customer=c%201").lines()), [1, 2]);
+    assert_eq!(data_of(&server.get("/events?match.type=x&types=t").lines()), [2]);
+    assert_eq!(data_of(&server.get("/events?n=3").lines()), [3]);
+    assert_eq!(data_of(&server.get("/events?n=4").lines()), [0; 0]);
+    // Pages keep it.
+    assert_eq!(follow_pages(&server, "/events?limit=1&customer=c%201"), [1, 2]);
+    let meant = server.get("/events?type=t").problem(400);
+    assert!(meant["detail"].as_str().is_some_and(|detail| detail.contains("match.type")), "{meant}");
+}
+
+#[test]
 fn the_pages_of_all_events_hold_each_once() {
     let server = server_with(7);
     for (start, expected) in [
