@@ -177,3 +177,28 @@ fn indexes_are_built_one_by_one_whatever_their_count() {
     let small = std::thread::Builder::new().stack_size(256 << 10).spawn(read_all).expect("a thread starts");
     small.join().expect("the stack is enough");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_segment_that_ends_early_for_its_index_gives_back_the_space_it_did_not_need() {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = || Options::new(dir.path()).segment_bytes(64 << 20).memory_bytes(annals::MEMORY_BYTES_MIN);
+    let store = open(options());
+    let second = dir.path().join("log/0000000002.seg");
+    let mut appended = 0;
+    while store.stats().expect("readable").segments < 2 {
+        let writes = (0..1_000).map(|n| (stream(&format!("s-{appended}-{n}")), event(n)));
+        store.append(writes.collect()).expect("appended");
+        appended += 1_000;
+    }
+    assert!(second.exists());
+    // Closing waits for what goes on in the background.
+    store.close().expect("closed");
+    let first = std::fs::metadata(dir.path().join("log/0000000001.seg")).expect("is there");
+    assert_eq!(first.len(), 64 << 20);
+    let used = first.blocks() * 512;
+    assert!(used < 16 << 20, "{used} bytes for {appended} small events");
+    assert_eq!(everything(&open(options())).len(), appended);
+}

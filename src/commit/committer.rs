@@ -225,11 +225,16 @@ impl Shared {
         *lock(&self.no_space) = error.map(ToString::to_string);
     }
 
-    pub(super) fn move_index_to_disk(&self, part: Arc<Part>) {
-        let catalog = self.catalog.clone();
+    /// Puts the index of a sealed part on disk, and gives back the space that its segment did not need.
+    pub(super) fn finish(&self, part: Arc<Part>) {
+        let (catalog, disk) = (self.catalog.clone(), self.indexing.disk.clone());
         self.background.run(move || {
             // If it fails, the index stays in memory, and the next open builds it.
             let _ = part.move_index_to_disk(&catalog.parts());
+            if let Some(sealed) = part.seal_place() {
+                // If that fails, space is all that is lost.
+                let _ = part.segment.release_rest(disk.as_ref(), sealed.at);
+            }
         });
     }
 

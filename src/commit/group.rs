@@ -226,7 +226,7 @@ impl<'a> Group<'a> {
         self.end.part = part.clone();
         shared.catalog.push(part);
         self.parts = shared.catalog.parts();
-        shared.move_index_to_disk(sealed);
+        shared.finish(sealed);
         Ok(())
     }
 }

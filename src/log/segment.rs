@@ -9,9 +9,13 @@ use bytes::Bytes;
 
 use super::scan::Frame;
 use crate::error::{Error, OpenError};
+use crate::format::control::{CLOSE_LEN, SEAL_LEN};
 use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN};
 use crate::format::{FrameFault, FrameHeader, HeaderFault, SegmentHeader, SegmentNumber, frame};
 use crate::vfs::{Disk, DiskFile, Map, OpenMode};
+
+/// The least space that is worth giving back, in bytes.
+const RELEASED_BYTES_MIN: u64 = 1 << 20;
 
 /// A segment that can be read.
 #[derive(Debug)]
@@ -87,6 +91,18 @@ impl Segment {
     /// Closes the file of a sealed segment. The map outlives it, so that a store of any size keeps few files open.
     pub(crate) fn let_go_of_file(&self) {
         *self.held_file() = None;
+    }
+
+    /// Gives back the space behind its SEAL, where nothing was ever written.
+    pub(crate) fn release_rest(&self, disk: &dyn Disk, seal_at: u64) -> Result<(), Error> {
+        let end = (seal_at + (SEAL_LEN + CLOSE_LEN) as u64).next_multiple_of(4096);
+        let is_worth_it = end + RELEASED_BYTES_MIN <= self.header.capacity;
+        if !is_worth_it || self.end_of_bytes(end)?.is_some() {
+            return Ok(());
+        }
+        let file =
+            disk.open(&self.path, OpenMode::Write).map_err(|error| Error::io("open", &self.path, error))?;
+        file.release(end).map_err(|error| Error::io("release space of", &self.path, error))
     }
 
     pub(crate) fn number(&self) -> SegmentNumber {

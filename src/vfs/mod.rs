@@ -65,6 +65,12 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes the file at least `len` bytes long and reserves the space; new bytes read as zero.
     fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Gives back the space reserved from `offset` on, where the file system can. The length stays, and what is there reads
+    /// as zero, also through a map.
+    fn release(&self, offset: u64) -> io::Result<()> {
+        let _ = offset;
+        Ok(())
+    }
     /// Makes the file `len` bytes long without reserving space. Only for files that nobody maps.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the written bytes durable, and the length if it changed.

@@ -139,6 +139,11 @@ impl DiskFile for RealFile {
         grow(&self.0, len)
     }
 
+    #[cfg(target_os = "linux")]
+    fn release(&self, offset: u64) -> io::Result<()> {
+        punch(&self.0, offset)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }
@@ -188,6 +193,23 @@ fn reserve(file: &File, len: u64) -> io::Result<bool> {
     match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len)) {
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives back the blocks from `offset` to the end, where the file system can.
+#[cfg(target_os = "linux")]
+fn punch(file: &File, offset: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::{Errno, retry_on_intr};
+
+    let len = file.metadata()?.len();
+    if offset >= len {
+        return Ok(());
+    }
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match retry_on_intr(|| fallocate(file, flags, offset, len - offset)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -254,6 +276,24 @@ mod tests {
         let (_dir, file) = scratch();
         assert!(file.map(0).unwrap().is_empty());
         assert_eq!(file.map(1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_is_released_is_given_back_and_reads_as_zero_through_a_map() {
+        let (_dir, file) = scratch();
+        file.allocate(1 << 20).unwrap();
+        file.write_all_at(&[7; 8192], 0).unwrap();
+        file.sync_data().unwrap();
+        let map = file.map(1 << 20).unwrap();
+        file.release(4096).unwrap();
+        assert_eq!(file.len().unwrap(), 1 << 20);
+        assert_eq!(map.slice(0, 4096).unwrap()[..], [7; 4096]);
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::MetadataExt;
+            assert!(fs::metadata(_dir.path().join("file")).unwrap().blocks() * 512 < 1 << 16);
+            assert_eq!(map.slice(4096, 4096).unwrap()[..], [0; 4096]);
+        }
     }
 
     #[test]
