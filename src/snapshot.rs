@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{Error, SnapshotError};
-use crate::meta::{Meta, envelope};
+use crate::meta::{Meta, MetaError, envelope};
 use crate::model::{HistoryId, StreamName, StreamVersion, Timestamp};
 use crate::read::Reader;
 
@@ -84,18 +84,8 @@ impl Snapshots {
             state,
         };
         let sealed = envelope::seal(SCHEMA_V1, &stored)?;
-        self.meta.put(&key(stream, version), &sealed).map_err(Error::from)?;
-        Ok(self.drop_surplus(stream, self.reader.stream_version(hash)?)?)
-    }
-
-    /// Drops what can be of no use: versions that the stream does not have, as after an older log was put in the place of
-    /// a newer one, and all but the newest of the others.
-    fn drop_surplus(&self, stream: &StreamName, head: StreamVersion) -> Result<(), Error> {
-        let keys = self.meta.scan_prefix(&prefix(stream))?;
-        let beyond = key(stream, head.next());
-        let (held, never) = keys.split_at(keys.partition_point(|key| *key < beyond));
-        let surplus = &held[..held.len().saturating_sub(KEPT_MAX)];
-        surplus.iter().chain(never).try_for_each(|key| Ok(self.meta.delete(key)?))
+        let head = self.reader.stream_version(hash)?;
+        Ok(keep(self.meta.as_ref(), stream, version, head, &sealed).map_err(Error::from)?)
     }
 
     /// Lets go of the directory.
@@ -134,6 +124,27 @@ impl Snapshots {
     }
 }
 
+/// Puts a snapshot of a stream that stands at `head`. Drops what can be of no use beside it: versions that the stream does
+/// not have, as after an older log was put in the place of a newer one, and all but the newest of the others.
+fn keep(
+    meta: &dyn Meta,
+    stream: &StreamName,
+    version: StreamVersion,
+    head: StreamVersion,
+    sealed: &[u8],
+) -> Result<(), MetaError> {
+    let (new, beyond) = (key(stream, version), key(stream, head.next()));
+    let mut keys = meta.scan_prefix(&prefix(stream))?;
+    if let Err(place) = keys.binary_search(&new) {
+        keys.insert(place, new.clone());
+    }
+    let (held, never) = keys.split_at(keys.partition_point(|key| *key < beyond));
+    let (surplus, kept) = held.split_at(held.len().saturating_sub(KEPT_MAX));
+    surplus.iter().chain(never).try_for_each(|key| meta.delete(key))?;
+    // Last: whoever looks at the others may find damage, and then all that was there before is gone.
+    if kept.contains(&new) { meta.put(&new, sealed) } else { Ok(()) }
+}
+
 /// What the keys of a stream's snapshots begin with. Names hold no control character, so the zero ends them.
 fn prefix(stream: &StreamName) -> Vec<u8> {
     [KEYSPACE, stream.as_str().as_bytes(), b"\0"].concat()
@@ -142,4 +153,71 @@ fn prefix(stream: &StreamName) -> Vec<u8> {
 /// Big-endian, so that keys are in the order of versions.
 fn key(stream: &StreamName, version: StreamVersion) -> Vec<u8> {
     [&prefix(stream)[..], &version.get().to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta;
+
+    /// A `meta` that finds itself damaged when its keys are listed, and begins empty.
+    #[derive(Debug)]
+    struct Damaged(Arc<dyn Meta>);
+
+    impl Meta for Damaged {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MetaError> {
+            self.0.get(key)
+        }
+
+        fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError> {
+            self.0.put(key, value)
+        }
+
+        fn delete(&self, key: &[u8]) -> Result<(), MetaError> {
+            self.0.delete(key)
+        }
+
+        fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
+            self.0.delete_prefix(b"")?;
+            self.0.scan_prefix(prefix)
+        }
+
+        fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError> {
+            self.0.delete_prefix(prefix)
+        }
+
+        fn close(&self) {}
+    }
+
+    fn stream() -> StreamName {
+        StreamName::parse("s").expect("is legal")
+    }
+
+    fn versions(meta: &dyn Meta) -> Vec<u64> {
+        let of = |version: &u64| meta.get(&key(&stream(), StreamVersion::new(*version)));
+        (1..=9).filter(|version| of(version).is_ok_and(|found| found.is_some())).collect()
+    }
+
+    fn put(meta: &dyn Meta, version: u64, head: u64) {
+        let (version, head) = (StreamVersion::new(version), StreamVersion::new(head));
+        keep(meta, &stream(), version, head, b"state").expect("memory takes it");
+    }
+
+    #[test]
+    fn a_snapshot_outlives_the_damage_that_putting_it_brings_to_light() {
+        let meta = Damaged(meta::open(None, 0));
+        put(&meta, 3, 5);
+        assert_eq!(versions(&meta), [3]);
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_none_of_a_version_that_the_stream_does_not_have() {
+        let meta = meta::open(None, 0);
+        for version in [4, 2, 5, 3, 1] {
+            put(meta.as_ref(), version, 9);
+        }
+        assert_eq!(versions(meta.as_ref()), [3, 4, 5]);
+        put(meta.as_ref(), 2, 4);
+        assert_eq!(versions(meta.as_ref()), [2, 3, 4]);
+    }
 }
