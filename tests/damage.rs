@@ -1,16 +1,20 @@
 //! Damage: bits flip, files are cut, lost, swapped, taken from an older day or another store. The store answers the
-//! unchanged data or an error that names a file; never other data, never less of it, never a panic.
+//! unchanged data or an error that names file and offset; never other data, never less of it, never a panic.
 //!
 //! The store is small: about 200 events in three segments, cleanly closed, so that a CLOSE frame and STATE tell where it
 //! ends; each kind of damage is also done without STATE and without indexes. Every bit of every header is flipped, and a
 //! sample of the others: `ANNALS_DAMAGE_BITS` says how many (default 1000), `ANNALS_DAMAGE_SEED` which. `cargo hunt damage`
 //! flips each bit, and cuts each file at each length.
+//!
+//! The files of snapshots are sled's, on the system's disk; `ANNALS_DAMAGE_SNAPSHOTS` says how many directories are damaged
+//! (default 48), and `cargo hunt meta` damages thousands.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use annals::EventStore;
-use annals::testkit::damage::{Variant, Verdict, Whole, used};
+use annals::testkit::damage::{Kept, Snapshotted, Spot, Variant, Verdict, Whole, used};
 use annals::testkit::{Numbered, Rng, SimDisk};
+use annals::{Error, EventStore, Read};
 
 use crate::support::*;
 
@@ -32,8 +36,8 @@ fn judge(whole: &Whole, disk: &SimDisk, damage: &str) -> Verdict {
     whole.judge(disk).unwrap_or_else(|fault| panic!("{damage}: {fault}"))
 }
 
-fn judge_file(whole: &Whole, disk: &SimDisk, path: &Path, damage: &str) {
-    whole.judge_file(disk, path).unwrap_or_else(|fault| panic!("{damage}: {fault}"));
+fn judge_file(whole: &Whole, disk: &SimDisk, spot: &Spot, damage: &str) {
+    whole.judge_file(disk, spot).unwrap_or_else(|fault| panic!("{damage}: {fault}"));
 }
 
 /// The bits of all headers.
@@ -74,10 +78,11 @@ fn flip_each(whole: &Whole, bits: &[(PathBuf, u64)], variants: &[(&str, Variant)
     for (name, variant) in variants {
         let base = whole.copy(*variant);
         on_all_processors(bits, |(path, bit)| {
-            let disk = base.crash_keeping_all();
-            if !whole.is_residue(*variant, path, bit / 8, 1) && disk.flip_bit(path, *bit).is_ok() {
-                let damage = format!("{name}bit {} of byte {} of {}", bit % 8, bit / 8, path.display());
-                judge_file(whole, &disk, path, &damage);
+            let (byte, disk) = (bit / 8, base.crash_keeping_all());
+            let spot = Spot { path: path.clone(), from: byte, to: byte + 1 };
+            if !whole.is_residue(*variant, &spot) && disk.flip_bit(path, *bit).is_ok() {
+                let damage = format!("{name}bit {} of byte {byte} of {}", bit % 8, path.display());
+                judge_file(whole, &disk, &spot, &damage);
             }
         });
     }
@@ -117,14 +122,15 @@ fn a_zeroed_sector_or_block_is_harmless_or_told() {
             for len in [512, 4096] {
                 let disk = base.crash_keeping_all();
                 let Ok(mut bytes) = disk.read(path) else { continue };
-                if whole.is_residue(variant, path, *at, len as u64) {
+                let end = bytes.len().min(*at as usize + len);
+                let spot = Spot { path: path.clone(), from: *at, to: end as u64 };
+                if whole.is_residue(variant, &spot) {
                     continue;
                 }
-                let end = bytes.len().min(*at as usize + len);
                 bytes[*at as usize..end].fill(0);
                 disk.write(path, &bytes);
                 let damage = format!("{name}{len} zeros at {at} of {}", path.display());
-                judge_file(&whole, &disk, path, &damage);
+                judge_file(&whole, &disk, &spot, &damage);
             }
         });
     }
@@ -143,7 +149,8 @@ fn a_file_that_is_cut_is_harmless_or_told() {
             for len in lengths.into_iter().chain(near_end).filter(|len| *len < all) {
                 let disk = base.crash_keeping_all();
                 disk.truncate(path, len).expect("the file is there");
-                judge_file(&whole, &disk, path, &format!("{name}{} cut to {len} bytes", path.display()));
+                let spot = Spot { path: path.clone(), from: len, to: u64::MAX };
+                judge_file(&whole, &disk, &spot, &format!("{name}{} cut to {len} bytes", path.display()));
             }
         });
     }
@@ -192,7 +199,8 @@ fn an_older_copy_of_a_file_is_harmless_or_told() {
     for (path, bytes) in &whole.half {
         let disk = whole.disk.crash_keeping_all();
         disk.write(path, bytes);
-        judge_file(&whole, &disk, path, &format!("{} as it was earlier", path.display()));
+        let spot = Spot { path: path.clone(), from: 0, to: bytes.len() as u64 };
+        judge_file(&whole, &disk, &spot, &format!("{} as it was earlier", path.display()));
     }
     let last = Path::new("store/log/0000000003.seg");
     let mut later = whole.clone();
@@ -236,4 +244,34 @@ fn files_of_another_store_are_harmless_or_told() {
             assert_eq!(found == Verdict::Told, is_segment, "{damage}");
         }
     }
+}
+
+#[test]
+fn whatever_happens_to_the_files_of_snapshots_each_is_as_it_was_or_absent_and_new_ones_are_kept() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let whole = Snapshotted::new(&dir.path().join("whole")).expect("nothing is damaged yet");
+    let seed = setting("ANNALS_DAMAGE_SEED", 1);
+    let seeds: Vec<u64> = (seed..seed + setting("ANNALS_DAMAGE_SNAPSHOTS", 48)).collect();
+    let sum = Mutex::new(Kept::default());
+    on_all_processors(&seeds, |seed| {
+        let sample = dir.path().join(seed.to_string());
+        let kept = whole.sample(*seed, &sample).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
+        *sum.lock().expect("nobody panics with it") += kept;
+    });
+    let kept = sum.into_inner().expect("nobody panics with it");
+    assert!(kept.newest > 0 && kept.none > 0 && kept.aside > 0, "the damage is all or nothing: {kept}");
+    say(&format!("{} damaged directories; {kept}", seeds.len()));
+}
+
+#[test]
+fn a_length_that_leads_beyond_the_file_is_damage_at_its_record() {
+    let whole = whole_store(10);
+    let path = Path::new("store/log/0000000001.seg");
+    // Behind both headers, OPEN, and the header of the first frame of events.
+    let record = 8192 + 96 + 64;
+    let disk = whole.copy(Variant::Complete);
+    disk.flip_bit(path, (record + 3) * 8).expect("the file is there");
+    let told = open(on(&disk)).read(Read::all()).expect("a legal read").next();
+    let Some(Err(Error::Damaged { path: named, offset, .. })) = told else { panic!("{told:?}") };
+    assert_eq!((named.as_path(), offset), (path, record));
 }

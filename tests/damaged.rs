@@ -113,6 +113,19 @@ fn places(disk: &SimDisk) -> BTreeMap<u64, Place> {
     places
 }
 
+/// Fills the end of the first segment with zeros, from the frame of an event on; tells which events that takes, and where
+/// the segment then ends.
+pub(crate) fn zero_the_end_of_the_first_segment(whole: &Whole, disk: &SimDisk) -> (Vec<u64>, PathBuf, u64) {
+    let path = segments(disk)[0].clone();
+    let in_first = || whole.places.iter().filter(|(_, place)| place.path == path);
+    let from = in_first().nth(20).expect("it has many events").1.frame;
+    let lost = in_first().filter(|(_, place)| place.frame >= from).map(|(position, _)| *position).collect();
+    let mut bytes = disk.read(&path).expect("the file is there");
+    bytes[from as usize..].fill(0);
+    disk.write(&path, &bytes);
+    (lost, path, from)
+}
+
 /// Damage: bytes of files that are not what they were.
 #[derive(Debug, Default)]
 pub(crate) struct Damage(pub(crate) Vec<(PathBuf, Range<u64>)>);

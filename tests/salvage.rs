@@ -249,6 +249,17 @@ fn an_append_that_was_torn_and_never_acknowledged_is_not_called_a_loss_of_acknow
 }
 
 #[test]
+fn events_that_were_at_the_end_of_a_segment_are_told_as_lost_there_and_not_in_the_one_behind_it() {
+    let whole = Whole::new(3);
+    let disk = whole.copy();
+    let (positions, path, end) = zero_the_end_of_the_first_segment(&whole, &disk);
+    let report = salvage(&disk);
+    assert_eq!(lost(&report), positions.into_iter().collect());
+    let [loss] = &report.losses[..] else { panic!("{:?}", report.losses) };
+    assert_eq!((&loss.path, loss.offset, report.faults), (&path, end, 1));
+}
+
+#[test]
 fn a_salvage_that_is_interrupted_anywhere_leaves_no_store_that_opens() {
     let whole = Whole::new(9);
     let complete = |disk: &SimDisk| disk.crash_keeping_all();

@@ -99,6 +99,17 @@ fn a_missing_segment_is_named_with_the_positions_that_were_in_it() {
 }
 
 #[test]
+fn a_segment_whose_end_is_gone_is_named_and_the_one_behind_it_is_not() {
+    let whole = Whole::new(3);
+    let disk = whole.copy();
+    let (lost, path, end) = zero_the_end_of_the_first_segment(&whole, &disk);
+    let report = verify(&disk);
+    let [fault] = &report.faults[..] else { panic!("{:?}", report.faults) };
+    assert_eq!((&fault.path, fault.offset), (&path, end));
+    assert!(lost.iter().all(|position| names(fault, *position)), "{fault:?}");
+}
+
+#[test]
 fn what_salvage_cannot_keep_verify_has_named() {
     let whole = Whole::new(5);
     let seeds: Vec<u64> = (1000..1000 + setting("ANNALS_VERIFY_SEEDS", 60)).collect();

@@ -112,13 +112,23 @@ impl Segment {
     /// Bytes of the file, as they are.
     #[inline]
     pub(crate) fn slice(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
-        self.map.slice(offset, len).map_err(|error| Error::io("read", &self.path, error))
+        self.map.slice(offset, len).map_err(|error| self.unread(offset, error))
     }
 
     /// Bytes of the file, copied.
     #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.map.read(buffer, offset).map_err(|error| Error::io("read", &self.path, error))
+        self.map.read(buffer, offset).map_err(|error| self.unread(offset, error))
+    }
+
+    /// Why bytes cannot be read. The file has its length, so what leads beyond the end is a wrong number in it.
+    fn unread(&self, offset: u64, error: std::io::Error) -> Error {
+        match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                self.damaged(offset, "what begins here reaches beyond the end of the segment")
+            }
+            _ => Error::io("read", &self.path, error),
+        }
     }
 
     /// The header of the frame at `offset`, checked, with its checksum; the inner error says why there is none.

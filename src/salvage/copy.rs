@@ -23,6 +23,8 @@ pub(super) struct Copy<'a> {
     target: Target,
     account: Account,
     before: Before,
+    /// Where the segment before this one ends, if it does so without SEAL.
+    unsealed: Option<(PathBuf, u64)>,
 }
 
 /// A segment file, in the order in which it is to be read.
@@ -42,7 +44,7 @@ impl<'a> Copy<'a> {
     ) -> Copy<'a> {
         let hasher = TermHasher::new(&evidence.term_key);
         let account = Account::new(report, evidence.durable, hasher);
-        Copy { salvage, evidence, target, account, before: Before::FIRST }
+        Copy { salvage, evidence, target, account, before: Before::FIRST, unsealed: None }
     }
 
     pub(super) fn run(mut self) -> Result<SalvageReport, OpenError> {
@@ -94,7 +96,13 @@ impl<'a> Copy<'a> {
             self.account.fault(&found.path, *offset, what)?;
         }
         let mut survey = Survey::new(&found.wreck, FRAMES_AT, self.before);
+        let mut is_explained = false;
         while let Some(met) = survey.step()? {
+            if let Some((path, offset)) = self.unsealed.take() {
+                self.account.blame(&path, offset, "the segment ends without SEAL, but segments follow")?;
+            }
+            let is_seal = met.header().is_some_and(|header| header.kind == FrameKind::Seal);
+            is_explained = is_seal || matches!(met.what, What::Tail { .. });
             if let Some(fault) = met.fault() {
                 self.account.blame(&found.path, met.offset, &fault.to_string())?;
             }
@@ -110,6 +118,11 @@ impl<'a> Copy<'a> {
             }
         }
         self.before = survey.before();
+        if !is_explained {
+            // What the next segment names as the frame before it is not here any more, and no fault of that segment.
+            self.before.chain = None;
+            self.unsealed.get_or_insert((found.path.clone(), survey.at()));
+        }
         for unreadable in found.wreck.unreadable() {
             let what = format!("bytes up to {} cannot be read: {}", unreadable.end, unreadable.why);
             self.account.fault(&found.path, unreadable.offset, &what)?;

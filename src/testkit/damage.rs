@@ -1,14 +1,21 @@
 //! Damage: a small whole store, and what a damaged copy of it may answer.
 //!
-//! A damaged store answers what was there, or a beginning of it and then an error that names a file; never other data,
-//! never less of it without saying so, never a panic. [`Verdict`] says which of the two it was; everything else is an
+//! A damaged store answers what was there, or a beginning of it and then an error that names file and offset of the
+//! damage; never other data, never less of it without saying so, never a panic. [`Verdict`] says which of the two it was; everything else is an
 //! error text. Who damages what is the business of the tests, and of `cargo hunt damage`.
+
+mod meta;
+mod place;
+
+pub use meta::{Kept, Snapshotted};
+pub use place::Spot;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::place::Units;
 use super::{Model, Numbered, Placed, Rng, SimDisk};
 use crate::{
     AppendError, Error, EventStore, ExpectedVersion, Options, Read, SEGMENT_BYTES_MIN, StreamName,
@@ -21,9 +28,6 @@ const STREAMS: u64 = 6;
 /// The bytes of a CLOSE frame, by `docs/format.md`.
 const CLOSE_BYTES: u64 = 72;
 
-/// What every error about damage names one of.
-const FILES: [&str; 5] = [".seg", ".idx", "STATE", "LOCK", ".bin"];
-
 /// A whole store: about 200 events in three segments, cleanly closed.
 #[derive(Debug, Clone)]
 pub struct Whole {
@@ -33,6 +37,7 @@ pub struct Whole {
     pub events: Vec<Placed>,
     /// Each file as it was when half of the events were there.
     pub half: BTreeMap<PathBuf, Vec<u8>>,
+    units: Units,
 }
 
 /// Which of the files that could be made again a damaged store still has.
@@ -51,8 +56,16 @@ pub enum Variant {
 pub enum Verdict {
     /// The store answered what was there.
     Harmless,
-    /// It told that something is wrong, and in which file.
+    /// It told that something is wrong, and where.
     Told,
+}
+
+/// One damaged store under judgement.
+struct Judge<'a> {
+    whole: &'a Whole,
+    disk: &'a SimDisk,
+    /// Where the damage is, if it is in one file.
+    spot: Option<&'a Spot>,
 }
 
 /// Options for a store on this disk that does everything in order.
@@ -77,7 +90,8 @@ impl Whole {
     pub fn new(seed: u64) -> Result<Whole, String> {
         let disk = SimDisk::new(seed);
         let store = EventStore::open(on(&disk)).map_err(told)?;
-        let mut whole = Whole { disk, events: Vec::new(), half: BTreeMap::new() };
+        let (events, half, units) = (Vec::new(), BTreeMap::new(), Units::default());
+        let mut whole = Whole { disk, events, half, units };
         let mut rng = Rng::new(seed);
         let mut number = 0;
         while number < EVENTS {
@@ -99,6 +113,7 @@ impl Whole {
             whole.events.push(Placed::of(&event.map_err(told)?).ok_or("an event that nobody wrote")?);
         }
         store.close().map_err(told)?;
+        whole.units = Units::of(&whole.disk)?;
         Ok(whole)
     }
 
@@ -123,24 +138,24 @@ impl Whole {
         disk
     }
 
-    /// Whether damage in `len` bytes at `at` is the known residue: without STATE it is CLOSE alone that tells where the
-    /// log ends, and a reader takes what lies beyond the durable position of the last frame for a write in progress.
-    pub fn is_residue(&self, variant: Variant, path: &Path, at: u64, len: u64) -> bool {
-        if variant != Variant::WithoutState || !path.ends_with("0000000003.seg") {
+    /// Whether damage is the known residue: without STATE it is CLOSE alone that tells where the log ends, and a reader
+    /// takes what lies beyond the durable position of the last frame for a write in progress.
+    pub fn is_residue(&self, variant: Variant, spot: &Spot) -> bool {
+        if variant != Variant::WithoutState || !spot.path.ends_with("0000000003.seg") {
             return false;
         }
-        let end = self.disk.read(path).map_or(0, |bytes| used(&bytes)).next_multiple_of(8);
-        at < end && at + len > end - CLOSE_BYTES
+        let end = self.disk.read(&spot.path).map_or(0, |bytes| used(&bytes)).next_multiple_of(8);
+        spot.from < end && spot.to > end - CLOSE_BYTES
     }
 
-    /// As [`judge`](Self::judge), of damage to one file: only segments can be missed.
+    /// As [`judge`](Self::judge), of damage to one file: only segments can be missed, and what is told names the place.
     ///
     /// # Errors
     ///
     /// What the damaged store did and may not do.
-    pub fn judge_file(&self, disk: &SimDisk, path: &Path) -> Result<Verdict, String> {
-        let verdict = self.judge(disk)?;
-        let is_segment = path.extension().is_some_and(|end| end == "seg");
+    pub fn judge_file(&self, disk: &SimDisk, spot: &Spot) -> Result<Verdict, String> {
+        let verdict = Judge { whole: self, disk, spot: Some(spot) }.judge()?;
+        let is_segment = spot.path.extension().is_some_and(|end| end == "seg");
         match (is_segment, verdict) {
             (false, Verdict::Told) => Err("a file that can be made again was missed".to_owned()),
             _ => Ok(verdict),
@@ -153,24 +168,31 @@ impl Whole {
     ///
     /// What the damaged store did and may not do, a panic included.
     pub fn judge(&self, disk: &SimDisk) -> Result<Verdict, String> {
-        let judged = catch_unwind(AssertUnwindSafe(|| self.judge_unguarded(disk)));
-        judged.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            Err(format!("a panic: {}", text.unwrap_or_else(|| "of unknown kind".to_owned())))
-        })
+        Judge { whole: self, disk, spot: None }.judge()
+    }
+}
+
+impl Judge<'_> {
+    fn judge(&self) -> Result<Verdict, String> {
+        guarded(|| self.judge_unguarded())
     }
 
-    fn judge_unguarded(&self, disk: &SimDisk) -> Result<Verdict, String> {
-        let before = disk.operations();
-        let reader = self.answer(on(disk).read_only(true))?;
-        let clean = match VerifyReport::of(&on(disk)) {
-            Ok(report) => report.faults.is_empty(),
-            Err(error) => named(&told(error))? == Verdict::Harmless,
+    fn judge_unguarded(&self) -> Result<Verdict, String> {
+        let before = self.disk.operations();
+        let reader = self.answer(on(self.disk).read_only(true))?;
+        let clean = match VerifyReport::of(&on(self.disk)) {
+            Ok(report) => {
+                for fault in &report.faults {
+                    self.is_right_place(Some((&fault.path, fault.offset)), &fault.what)?;
+                }
+                report.faults.is_empty()
+            }
+            Err(error) => self.told(&error)? == Verdict::Harmless,
         };
-        if disk.operations() != before {
+        if self.disk.operations() != before {
             return Err("reading and verifying changed something".to_owned());
         }
-        let writer = self.answer(on(disk))?;
+        let writer = self.answer(on(self.disk))?;
         match (clean, reader, writer) {
             (_, Verdict::Harmless, Verdict::Harmless) => Ok(Verdict::Harmless),
             (false, ..) => Ok(Verdict::Told),
@@ -182,58 +204,74 @@ impl Whole {
     fn answer(&self, options: Options) -> Result<Verdict, String> {
         let store = match EventStore::open(options) {
             Ok(store) => store,
-            Err(error) => return named(&told(error)),
+            Err(error) => return self.told(&error),
         };
-        let all: Vec<&Placed> = self.events.iter().collect();
-        let mut verdicts = vec![read_through(&store, Read::all(), &all)?];
-        let reverse: Vec<&Placed> = self.events.iter().rev().collect();
-        verdicts.push(read_through(&store, Read::all().backward(), &reverse)?);
-        let model = Model::holding(self.events.clone());
+        let events = &self.whole.events;
+        let all: Vec<&Placed> = events.iter().collect();
+        let mut verdicts = vec![self.read_through(&store, Read::all(), &all)?];
+        let reverse: Vec<&Placed> = events.iter().rev().collect();
+        verdicts.push(self.read_through(&store, Read::all().backward(), &reverse)?);
+        let model = Model::holding(events.clone());
         for (name, at) in model.versions() {
-            let of_stream: Vec<&Placed> = self.events.iter().filter(|placed| placed.stream == name).collect();
-            verdicts.push(read_through(&store, Read::stream(stream(name)?), &of_stream)?);
+            let of_stream: Vec<&Placed> = events.iter().filter(|placed| placed.stream == name).collect();
+            verdicts.push(self.read_through(&store, Read::stream(stream(name)?), &of_stream)?);
             let next = [Numbered { number: 1_000_000, bytes: 1 }.to_event()];
             match store.append_to(&stream(name)?, ExpectedVersion::Exactly(at), next) {
                 Ok(receipt) if receipt.streams[0].version == at.next() => {}
                 Ok(receipt) => return Err(format!("stream {name} went from {at} to {receipt:?}")),
                 Err(AppendError::Store(Error::ReadOnly)) => {}
-                Err(error) => drop(named(&told(error))?),
+                Err(error) => drop(self.told(&error)?),
             }
         }
         let is_harmless = verdicts.iter().all(|verdict| *verdict == Verdict::Harmless);
         Ok(if is_harmless { Verdict::Harmless } else { Verdict::Told })
     }
-}
 
-/// An error is a telling answer when it names a file.
-fn named(error: &str) -> Result<Verdict, String> {
-    match FILES.iter().any(|name| error.contains(name)) {
-        true => Ok(Verdict::Told),
-        false => Err(format!("the error names no file: {error}")),
-    }
-}
-
-/// Reads, and checks that the answer is `wanted`, or a beginning of it and then an error.
-fn read_through(store: &EventStore, read: Read, wanted: &[&Placed]) -> Result<Verdict, String> {
-    let events = match store.read(read) {
-        Ok(events) => events,
-        Err(error) => return named(&told(error)),
-    };
-    let mut found = 0;
-    for event in events {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => return named(&told(error)),
+    /// Reads, and checks that the answer is `wanted`, or a beginning of it and then an error.
+    fn read_through(&self, store: &EventStore, read: Read, wanted: &[&Placed]) -> Result<Verdict, String> {
+        let events = match store.read(read) {
+            Ok(events) => events,
+            Err(error) => return self.told(&error),
         };
-        if Placed::of(&event).as_ref() != wanted.get(found).copied() {
-            return Err(format!("{event:?} in the place of {:?}", wanted.get(found)));
+        let mut found = 0;
+        for event in events {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => return self.told(&error),
+            };
+            if Placed::of(&event).as_ref() != wanted.get(found).copied() {
+                return Err(format!("{event:?} in the place of {:?}", wanted.get(found)));
+            }
+            found += 1;
         }
-        found += 1;
+        match found == wanted.len() {
+            true => Ok(Verdict::Harmless),
+            false => Err(format!("{found} of {} events, and nobody says so", wanted.len())),
+        }
     }
-    match found == wanted.len() {
-        true => Ok(Verdict::Harmless),
-        false => Err(format!("{found} of {} events, and nobody says so", wanted.len())),
+
+    /// An error is a telling answer when it names the place.
+    fn told(&self, error: &impl place::Placed) -> Result<Verdict, String> {
+        self.is_right_place(error.place(), &error.to_string()).map(|()| Verdict::Told)
     }
+
+    fn is_right_place(&self, named: Option<(&Path, u64)>, what: &str) -> Result<(), String> {
+        match (named, self.spot) {
+            (None, _) => Err(format!("the error names no place: {what}")),
+            (Some(named), Some(spot)) if !self.whole.units.allow(spot, named) => {
+                Err(format!("the error names {} at {}: {what}", named.0.display(), named.1))
+            }
+            (Some(_), _) => Ok(()),
+        }
+    }
+}
+
+/// Does `work`, and makes a finding of a panic.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(format!("a panic: {}", text.unwrap_or_else(|| "of unknown kind".to_owned())))
+    })
 }
 
 /// Where the bytes in use of a file end.

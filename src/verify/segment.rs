@@ -217,6 +217,8 @@ impl<'v, 'a, 'w> SegmentCheck<'v, 'a, 'w> {
         let what = format!("the segment ends without SEAL, but segments follow: {what}");
         self.verifier.gap = Some(self.verifier.report.faults.len());
         self.verifier.report.fault(path, offset, what);
+        // What the next segment names as the frame before it is not here any more, and no fault of that segment.
+        self.verifier.before.chain = None;
     }
 
     /// Bytes that nobody writes are zero.

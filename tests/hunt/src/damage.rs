@@ -1,13 +1,13 @@
 //! `damage`: every bit of every file of a small store is flipped, and every file cut at every length, one at a time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use annals::testkit::SimDisk;
-use annals::testkit::damage::{Variant, Verdict, Whole, used};
+use annals::testkit::damage::{Spot, Variant, Verdict, Whole, used};
 use clap::Args;
 
 /// Bits behind the last used byte of a segment that are all flipped; of those beyond, one in each so many bytes.
@@ -45,17 +45,11 @@ enum Done {
 }
 
 impl Done {
-    fn path(&self) -> &Path {
-        match self {
-            Done::Flip(path, _) | Done::Cut(path, _) => path,
-        }
-    }
-
     /// Which bytes it touches.
-    fn range(&self) -> (u64, u64) {
+    fn spot(&self) -> Spot {
         match self {
-            Done::Flip(_, bit) => (bit / 8, 1),
-            Done::Cut(_, len) => (*len, u64::MAX - len),
+            Done::Flip(path, bit) => Spot { path: path.clone(), from: bit / 8, to: bit / 8 + 1 },
+            Done::Cut(path, len) => Spot { path: path.clone(), from: *len, to: u64::MAX },
         }
     }
 
@@ -145,12 +139,11 @@ impl Damage {
                         && let Some(done) = every.get(number)
                         && tally.findings().len() < FINDINGS_MAX
                     {
-                        let (at, len) = done.range();
-                        let disk = base.crash_keeping_all();
-                        if whole.is_residue(variant, done.path(), at, len) || !done.to(&disk) {
+                        let (spot, disk) = (done.spot(), base.crash_keeping_all());
+                        if whole.is_residue(variant, &spot) || !done.to(&disk) {
                             continue;
                         }
-                        let verdict = whole.judge_file(&disk, done.path());
+                        let verdict = whole.judge_file(&disk, &spot);
                         let seed = self.seed;
                         tally.count(verdict, || {
                             format!(

@@ -4,8 +4,10 @@
 
 mod damage;
 mod fuzz;
+mod meta;
 mod mutants;
 mod simulate;
+mod watchdog;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,7 @@ struct Hunt {
 enum Command {
     Damage(damage::Damage),
     Fuzz(fuzz::Fuzz),
+    Meta(meta::Meta),
     Mutants(mutants::Mutants),
     Simulate(simulate::Simulate),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     match Hunt::parse().command {
         Command::Damage(damage) => damage.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Meta(meta) => meta.run(),
         Command::Mutants(mutants) => mutants.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
