@@ -188,7 +188,14 @@ impl Meta for SledMeta {
         framed.extend(len.to_le_bytes());
         framed.extend(crc32fast::hash(value).to_le_bytes());
         framed.extend(value);
-        self.with(|db| write_chunks(db, key, &framed))
+        self.with(|db| {
+            write_chunks(db, key, &framed)?;
+            // A tree that has lost a page takes what belongs there and forgets it, without a word.
+            match read_value(db, key)?.is_some_and(|held| held == value) {
+                true => Ok(()),
+                false => Err(sled::Error::ReportableBug("a value was taken and is not there".to_owned())),
+            }
+        })
     }
 
     fn close(&self) {

@@ -38,6 +38,14 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
+fn copy_files(from: &Path, to: &Path) {
+    for file in files_of(from) {
+        let copy = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, &copy).unwrap();
+    }
+}
+
 fn names_in(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<_> =
@@ -108,19 +116,14 @@ fn a_value_with_a_missing_or_changed_chunk_is_absent() {
 fn whatever_happens_to_its_files_a_value_is_as_it_was_or_absent() {
     let pristine = tempfile::tempdir().unwrap();
     fill(pristine.path());
-    let files = files_of(pristine.path());
     let (mut kept, mut lost) = (0, 0);
 
     for seed in 0..150 {
         let mut rng = Rng::new(seed);
         let dir = tempfile::tempdir().unwrap();
-        for file in &files {
-            let copy = dir.path().join(file.strip_prefix(pristine.path()).unwrap());
-            fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            fs::copy(file, &copy).unwrap();
-        }
-        let damaged = &files[rng.below(files.len() as u64) as usize];
-        damage(&dir.path().join(damaged.strip_prefix(pristine.path()).unwrap()), &mut rng);
+        copy_files(pristine.path(), dir.path());
+        let files = files_of(dir.path());
+        damage(&files[rng.below(files.len() as u64) as usize], &mut rng);
 
         for _ in 0..2 {
             let meta = open(dir.path());
@@ -134,6 +137,40 @@ fn whatever_happens_to_its_files_a_value_is_as_it_was_or_absent() {
         }
     }
     assert!(kept > 0 && lost > 0, "{kept} values kept, {lost} lost: the damage is all or nothing");
+}
+
+#[test]
+fn a_value_that_a_damaged_tree_takes_and_forgets_is_put_into_a_new_directory() {
+    let pristine = tempfile::tempdir().unwrap();
+    // Pages are split and joined, so that an old one names neighbours that are gone.
+    for life in 0..3 {
+        let meta = open(pristine.path());
+        for number in 0..60 {
+            meta.put(&[b'k', number], &value(number + life)).unwrap();
+            if !number.is_multiple_of(4) {
+                meta.delete(&[b'k', number.wrapping_sub(3)]).unwrap();
+            }
+        }
+    }
+    let mut blobs = files_of(&pristine.path().join("meta/blobs"));
+    blobs.sort_by_key(|path| path.file_name().unwrap().to_string_lossy().parse::<u64>().unwrap());
+    let newest = blobs.pop().unwrap();
+    let mut aside = 0;
+    for other in &blobs {
+        let dir = tempfile::tempdir().unwrap();
+        copy_files(pristine.path(), dir.path());
+        let place = |path: &Path| dir.path().join(path.strip_prefix(pristine.path()).unwrap());
+        fs::copy(other, place(&newest)).unwrap();
+        fs::copy(&newest, place(other)).unwrap();
+        let meta = open(dir.path());
+        for number in 0..60 {
+            let key = [b'k', number, b'n'];
+            meta.put(&key, b"new").unwrap();
+            assert_eq!(meta.get(&key).unwrap().as_deref(), Some(&b"new"[..]), "{other:?}, {number}");
+        }
+        aside += names_in(dir.path()).len() - 1;
+    }
+    assert!(aside > 0, "nothing was noticed");
 }
 
 #[test]

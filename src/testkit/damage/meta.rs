@@ -345,9 +345,15 @@ fn read_files(dir: &Path) -> Result<Files, String> {
     while let Some(below) = dirs.pop() {
         for name in RealDisk.list(&dir.join(&below)).map_err(told)? {
             let path = below.join(name);
-            match dir.join(&path).is_dir() {
-                true => dirs.push(path),
-                false => drop(files.insert(path.clone(), read_file(&dir.join(&path)).map_err(told)?)),
+            if dir.join(&path).is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            match read_file(&dir.join(&path)) {
+                Ok(bytes) => drop(files.insert(path, bytes)),
+                // sled has removed it meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(told(error)),
             }
         }
     }
