@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::commit::Committer;
+use crate::commit::{Committer, check_event};
 use crate::error::{AppendError, Error, ImportError};
 use crate::format::event;
 use crate::model::{
@@ -115,32 +115,17 @@ impl Importer {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let bytes =
-            event.data.bytes().len() + event.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
-        let bytes = bytes as u64;
-        if bytes > self.limits.event_bytes_max {
-            let max = self.limits.event_bytes_max;
-            return Err(AppendError::TooLarge {
-                what: "an event".to_owned(),
-                size: bytes,
-                unit: "bytes",
-                max,
-            }
-            .into());
-        }
-        if stream.is_system() {
-            let what = format!("stream {stream} belongs to the store: names that start with `$` are its own");
-            return Err(AppendError::Invalid { what }.into());
-        }
-        let bytes = bytes + surroundings_max(&stream, &event);
+        let (hash, place) = self.next_place(&stream);
+        let id = event.id.clone().unwrap_or_else(|| derived_id(&stream, place, &event));
+        check_event(&stream, &event, &id, &self.limits)?;
+        let bytes = event::encoded_len(&stream, &event, &id) as u64;
         let full = self.batch.len() as u64 >= self.limits.append_events_max.min(BATCH_EVENTS_MAX as u64)
             || self.batch_bytes + bytes > BATCH_BYTES_MAX.min(self.limits.append_bytes_max / 2);
         let committed = if full && !self.batch.is_empty() { Some(self.commit()?) } else { None };
 
-        let id = match &event.id {
-            Some(id) => id.clone(),
-            None => derived_id(&stream, self.next_place(&stream), &event),
-        };
+        if event.id.is_none() {
+            self.places.insert(hash, place);
+        }
         let number = self.report.lines + self.batch.len() as u64 + 1;
         self.batch_bytes += bytes;
         self.batch.push(Line { number, stream, id, event });
@@ -161,13 +146,13 @@ impl Importer {
         &self.report
     }
 
-    fn next_place(&mut self, stream: &StreamName) -> u64 {
+    /// A hash of a stream's name, and which of its events without an id would come next.
+    fn next_place(&self, stream: &StreamName) -> (u64, u64) {
         let mut hasher = SipHasher24::new();
         hasher.write(stream.as_str().as_bytes());
         // Two streams that share a hash share a count: their places differ, but they differ the same way each time.
-        let place = self.places.entry(hasher.finish()).or_default();
-        *place += 1;
-        *place
+        let hash = hasher.finish();
+        (hash, self.places.get(&hash).copied().unwrap_or(0) + 1)
     }
 
     fn commit(&mut self) -> Result<BatchReport, ImportError> {
@@ -229,7 +214,7 @@ impl Importer {
                 continue;
             }
             match added.get(&(stream, &line.id)) {
-                Some(earlier) if **earlier == line.event => continue,
+                Some(earlier) if repeats(&line.event, earlier) => continue,
                 Some(_) => return Err(differs(versions[stream].next())),
                 None => {}
             }
@@ -243,13 +228,11 @@ impl Importer {
     }
 }
 
-/// The most that an event takes in a frame beside its data and metadata.
-fn surroundings_max(stream: &StreamName, event: &NewEvent) -> u64 {
-    const NAME_BYTES_MAX: usize = 255;
-    // The record's header and padding; id, source and content type; the labels, which repeat metadata.
-    let labels = event.metadata.as_ref().map_or(0, |metadata| metadata.labels().as_bytes().len());
-    let names = stream.as_str().len() + event.event_type.as_str().len() + 3 * NAME_BYTES_MAX;
-    (event::HEADER_LEN + 8 + names + labels) as u64
+/// Whether an event says again what an earlier one of the same id says, as one that is stored would have to.
+fn repeats(event: &NewEvent, earlier: &NewEvent) -> bool {
+    let without = |event: &NewEvent| NewEvent { id: None, timestamp: None, ..event.clone() };
+    let same_time = event.timestamp.is_none() || event.timestamp == earlier.timestamp;
+    same_time && without(event) == without(earlier)
 }
 
 /// The id of an event that has none: the same each time the same event stands at the same place of its stream.

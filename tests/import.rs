@@ -2,7 +2,8 @@
 
 use annals::testkit::SimDisk;
 use annals::{
-    EventId, EventStore, ExpectedVersion, ImportError, ImportReport, NewEvent, Read, RecordedEvent,
+    AppendError, EventId, EventStore, ExpectedVersion, ImportError, ImportReport, Limits, NewEvent, Read,
+    RecordedEvent, Timestamp,
 };
 
 use crate::support::*;
@@ -149,7 +150,7 @@ fn an_import_that_lost_a_batch_goes_no_further() {
 #[test]
 fn a_batch_of_small_events_with_long_names_fits_small_appends() {
     let limits = {
-        let mut limits = annals::Limits::default();
+        let mut limits = Limits::default();
         limits.append_bytes_max = 128 << 10;
         limits
     };
@@ -159,4 +160,49 @@ fn a_batch_of_small_events_with_long_names_fits_small_appends() {
         import.push(stream(&"s".repeat(255)), event(n)).expect("each event is small");
     }
     assert_eq!(import.finish().expect("batches fit").1.appended, 1000);
+}
+
+#[test]
+fn an_event_that_no_append_takes_is_refused_when_it_is_pushed_and_no_other_is() {
+    let mut limits = Limits::default();
+    (limits.append_bytes_max, limits.event_bytes_max) = (1000, 1000);
+    let mut refused = 0;
+    for bytes in 700..1000 {
+        let disk = SimDisk::new(1);
+        let store = open(on(&disk).limits(limits.clone()));
+        let id = EventId::parse("evt-1").expect("a legal id");
+        let event = large_event(1, bytes).id(id);
+        let mut importer = store.import();
+        importer.push(stream("small"), large_event(0, 10)).expect("is small enough");
+        let pushed = importer.push(stream("s"), event.clone()).map(drop);
+        importer.push(stream("small"), large_event(2, 10)).expect("nobody spoils it");
+        importer.finish().expect("nobody spoils it");
+        let appended = store.append_to(&stream("t"), ExpectedVersion::Any, [event]).map(drop);
+        match (pushed, appended) {
+            (Ok(()), Ok(())) => assert_eq!(store.head().get(), 4),
+            (Err(ImportError::Append(AppendError::TooLarge { .. })), Err(AppendError::TooLarge { .. })) => {
+                refused += 1;
+            }
+            different => panic!("{bytes} bytes: {different:?}"),
+        }
+    }
+    assert!((1..300).contains(&refused), "{refused} of 300");
+}
+
+#[test]
+fn an_id_that_comes_again_is_judged_the_same_in_one_batch_and_in_the_next_import() {
+    let time = |second: i64| Timestamp::from_nanos(second * 1_000_000_000);
+    let event = || event(1).id(EventId::parse("evt-1").expect("a legal id"));
+    let variants = [event(), event().timestamp(time(1)), event().timestamp(time(2))];
+    for (first, second) in
+        variants.iter().flat_map(|first| variants.iter().map(move |second| (first, second)))
+    {
+        let (one, two) = (SimDisk::new(1), SimDisk::new(1));
+        let (in_one, in_two) = (open(on(&one)), open(on(&two)));
+        let lines = [first, second].map(|event| ("s".to_owned(), event.clone()));
+        let together = import(&in_one, &lines).map(|report| report.appended);
+        import(&in_two, &lines[..1]).expect("nothing is there");
+        let apart = import(&in_two, &lines[1..]).map(|report| report.appended + 1);
+        assert_eq!(together.ok(), apart.ok(), "{first:?}, then {second:?}");
+    }
 }

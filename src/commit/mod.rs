@@ -17,6 +17,7 @@ mod visible;
 mod waiters;
 
 pub(crate) use committer::{Committer, Parts as CommitterParts};
+pub(crate) use prepared::check_event;
 pub use ticket::Ticket;
 pub(crate) use visible::Visible;
 pub(crate) use waiters::{Interest, Waiter};

@@ -7,7 +7,7 @@ use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::index::{Head, RecordTerms, TermHasher};
-use crate::model::{Append, EventId, ExpectedVersion, StreamName, Timestamp};
+use crate::model::{Append, EventId, ExpectedVersion, NewEvent, StreamName, Timestamp};
 use crate::options::Limits;
 
 /// An append, ready to be admitted.
@@ -83,14 +83,12 @@ impl Prepared {
     fn add(
         &mut self,
         stream: usize,
-        new: &crate::model::NewEvent,
+        new: &NewEvent,
         limits: &Limits,
         hasher: &TermHasher,
         now: Timestamp,
     ) -> Result<(), AppendError> {
-        let size =
-            new.data.bytes().len() + new.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
-        too_large("an event", size as u64, "bytes", limits.event_bytes_max)?;
+        check_size(new, limits)?;
         let id = new.id.clone().unwrap_or_else(EventId::generate);
         let timestamp = new.timestamp.unwrap_or(now);
         let entry = &mut self.streams[stream];
@@ -117,6 +115,33 @@ fn too_large(what: &str, size: u64, unit: &'static str, max: u64) -> Result<(), 
     Err(AppendError::TooLarge { what: what.to_owned(), size, unit, max })
 }
 
+/// Checks that an append of this event alone would not be refused for what it is.
+pub(crate) fn check_event(
+    stream: &StreamName,
+    event: &NewEvent,
+    id: &EventId,
+    limits: &Limits,
+) -> Result<(), AppendError> {
+    check_owner(stream)?;
+    check_size(event, limits)?;
+    let size = HEADER_LEN + event::encoded_len(stream, event, id);
+    too_large("an append", size as u64, "bytes", limits.append_bytes_max)
+}
+
+fn check_size(event: &NewEvent, limits: &Limits) -> Result<(), AppendError> {
+    let metadata = event.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
+    let size = event.data.bytes().len() + metadata;
+    too_large("an event", size as u64, "bytes", limits.event_bytes_max)
+}
+
+fn check_owner(stream: &StreamName) -> Result<(), AppendError> {
+    if !stream.is_system() {
+        return Ok(());
+    }
+    let what = format!("stream {stream} belongs to the store: names that start with `$` are its own");
+    Err(AppendError::Invalid { what })
+}
+
 /// Checks what needs no encoding.
 fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     let invalid = |what: String| Err(AppendError::Invalid { what });
@@ -136,11 +161,7 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     let written: HashSet<usize> = append.events.iter().map(|event| event.stream).collect();
     let mut named = HashSet::new();
     for (number, (stream, _)) in append.streams.iter().enumerate() {
-        if stream.is_system() {
-            return invalid(format!(
-                "stream {stream} belongs to the store: names that start with `$` are its own"
-            ));
-        }
+        check_owner(stream)?;
         if !named.insert(stream) {
             return invalid(format!("stream {stream} is named twice; put its events into one write"));
         }

@@ -60,6 +60,32 @@ pub(crate) enum EventFault {
 /// The checksum over everything but position and version, to be completed by [`seal`].
 pub(crate) type BodyCrc = crc32fast::Hasher;
 
+/// The parts of a record, in their order.
+fn parts<'a>(stream: &'a StreamName, event: &'a NewEvent, id: &'a EventId) -> [&'a [u8]; 8] {
+    let source = event.source.as_ref().map_or("", AsRef::as_ref);
+    let content_type = event.data.content_type().map_or("", AsRef::as_ref);
+    let (labels, metadata) = event
+        .metadata
+        .as_ref()
+        .map_or((&[][..], &[][..]), |metadata| (metadata.labels().as_bytes(), metadata.bytes().as_ref()));
+    [
+        stream.as_str().as_bytes(),
+        event.event_type.as_str().as_bytes(),
+        id.as_bytes(),
+        source.as_bytes(),
+        content_type.as_bytes(),
+        labels,
+        metadata,
+        event.data.bytes(),
+    ]
+}
+
+/// How many bytes the record of an event takes.
+pub(crate) fn encoded_len(stream: &StreamName, event: &NewEvent, id: &EventId) -> usize {
+    let parts = parts(stream, event, id);
+    (HEADER_LEN + parts.iter().map(|part| part.len()).sum::<usize>()).next_multiple_of(8)
+}
+
 /// Appends the record of `event` to `out`, which holds its frame from the first byte on. Tells where the record begins
 /// and the checksum to seal it with.
 pub(crate) fn encode(
@@ -70,22 +96,8 @@ pub(crate) fn encode(
     timestamp: Timestamp,
 ) -> (usize, BodyCrc) {
     let start = out.len();
-    let source = event.source.as_ref().map_or("", AsRef::as_ref);
-    let content_type = event.data.content_type().map_or("", AsRef::as_ref);
-    let (labels, metadata) = event
-        .metadata
-        .as_ref()
-        .map_or((&[][..], &[][..]), |metadata| (metadata.labels().as_bytes(), metadata.bytes().as_ref()));
-    let parts = [
-        stream.as_str().as_bytes(),
-        event.event_type.as_str().as_bytes(),
-        id.as_bytes(),
-        source.as_bytes(),
-        content_type.as_bytes(),
-        labels,
-        metadata,
-        event.data.bytes(),
-    ];
+    let parts = parts(stream, event, id);
+    let (labels, metadata) = (parts[5], parts[6]);
     let len = HEADER_LEN + parts.iter().map(|part| part.len()).sum::<usize>();
     let padding = len.next_multiple_of(8) - len;
     let uuid = if id.as_uuid().is_some() { ID_IS_UUID } else { 0 };
