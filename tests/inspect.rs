@@ -1,6 +1,6 @@
 //! Inspect: a file is described to its last byte, wherever it lies and whatever is wrong with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals::testkit::SimDisk;
@@ -121,4 +121,9 @@ fn a_tail_file_shows_the_frames_that_a_crash_left() {
         );
     }
     drop(EventStore::open(on(&disk).create(false)).expect_err("the segment is gone"));
+
+    let again = PathBuf::from(tail.replace(".bin", "-2.bin"));
+    disk.write(&again, &disk.read(Path::new(&tail)).expect("is there"));
+    let found = findings(inspect(&disk, &again));
+    assert_eq!(found[0].offset, second, "the second tail of a place is one, too");
 }

@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) store: StoreId,
     pub(crate) history: HistoryId,
     pub(crate) sequence: u64,
+    /// For people who look for the end of a log by hand: `inspect` shows it. Nothing is decided by it, because the log is
+    /// found by its frames.
     pub(crate) segment: SegmentNumber,
     pub(crate) durable: Position,
 }

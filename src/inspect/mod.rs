@@ -15,7 +15,7 @@ use self::segment::SegmentWalk;
 use crate::error::{Error, OpenError};
 use crate::format::segment::HEADER_COPY_AT;
 use crate::format::{SegmentNumber, index as index_format, segment as segment_format, state};
-use crate::log::segment_number;
+use crate::log::LogName;
 use crate::vfs::{Disk, DiskFile, OpenMode, RealDisk};
 
 /// One thing in a file.
@@ -110,7 +110,7 @@ impl Inspect {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let walk = match Kind::of(name, file.as_ref()) {
             Some(Kind::Segment) => {
-                let number = segment_number(name).unwrap_or(SegmentNumber::FIRST);
+                let number = LogName::segment(name).unwrap_or(SegmentNumber::FIRST);
                 Walk::Segment(Box::new(SegmentWalk::of_segment(disk, path, number, self.from, self.parts)?))
             }
             Some(Kind::Tail { number, base }) => {
@@ -201,13 +201,10 @@ impl Kind {
             "LOCK" => Some(Kind::Lock),
             _ if name.ends_with(".seg") => Some(Kind::Segment),
             _ if name.ends_with(".idx") => Some(Kind::Index),
-            _ => tail_name(name).map(|(number, base)| Kind::Tail { number, base }),
+            _ => match LogName::of(name) {
+                LogName::Tail { number, offset } => Some(Kind::Tail { number, base: offset }),
+                _ => None,
+            },
         }
     }
-}
-
-/// The segment and the offset that the name of a tail file tells.
-fn tail_name(name: &str) -> Option<(SegmentNumber, u64)> {
-    let (number, base) = name.strip_prefix("tail-")?.strip_suffix(".bin")?.split_once('-')?;
-    Some((SegmentNumber(number.parse().ok()?), base.parse().ok()?))
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::segment::{Segment, segment_path};
+use super::names::segment_path;
+use super::segment::Segment;
 use super::writer::room_of;
 use crate::error::Error;
 use crate::format::control::OPEN_LEN;

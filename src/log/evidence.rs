@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
+use super::names::{segment_numbers, segment_path};
 use super::recovery::durable_beyond;
-use super::segment::segment_number;
 use super::wreck::Wreck;
-use super::{log_dir, segment_path, state};
+use super::{log_dir, state};
 use crate::error::{Error, OpenError};
 use crate::format::segment::FRAMES_AT;
 use crate::format::{SegmentNumber, StoreId};
@@ -35,10 +35,7 @@ impl Evidence {
         let log_dir = log_dir(dir);
         let state = state::read(disk, dir)?;
         let exists = disk.exists(&log_dir).map_err(|error| Error::io("look for", &log_dir, error))?;
-        let names = if exists { disk.list(&log_dir) } else { Ok(Vec::new()) };
-        let names = names.map_err(|error| Error::io("list", &log_dir, error))?;
-        let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
-        numbers.sort();
+        let numbers = if exists { segment_numbers(disk, &log_dir)? } else { Vec::new() };
         if numbers.is_empty() {
             return Err(OpenError::NotFound { path: dir.to_owned() });
         }

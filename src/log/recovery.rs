@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) use self::find::durable_beyond;
-use self::find::{Above, Last, chain_back, find_last, segment_numbers};
+use self::find::{Above, Last, chain_back, dense, find_last};
 use self::mend::{create, write_again, zero_tail};
 use super::lock::Lock;
 use super::log_dir;
+use super::names::{LogName, segment_numbers, segment_path};
 use super::scan::{Frame, Scanned, scan};
-use super::segment::{Segment, segment_path};
+use super::segment::Segment;
 use super::state::{self, StateFile};
 use super::writer::{LogWriter, Roll};
 use crate::error::{Error, OpenError};
@@ -116,7 +117,7 @@ pub(crate) fn recover(
     }
     // Before the log: what a writer beside us adds later must not count as missing.
     let state = state::read(disk, search.dir)?;
-    let numbers = segment_numbers(disk, &log_dir)?;
+    let numbers = dense(&log_dir, segment_numbers(disk, &log_dir)?)?;
     let mode = if search.read_only { OpenMode::Read } else { OpenMode::Write };
     let Last { active, above } = find_last(disk, &log_dir, &numbers, mode)?;
     let Some(active) = active else {
@@ -192,7 +193,7 @@ fn is_not_ours(error: &io::Error) -> bool {
 /// Removes what was being made when the store last stopped: a file gets its own name only when it is whole.
 fn remove_temporary(disk: &dyn Disk, log_dir: &Path) -> Result<(), Error> {
     let names = disk.list(log_dir).map_err(|error| Error::io("list", log_dir, error))?;
-    for name in names.iter().filter(|name| name.ends_with(".tmp")) {
+    for name in names.iter().filter(|name| LogName::of(name) == LogName::Temporary) {
         let path = log_dir.join(name);
         disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::names::segment_path;
 use super::scan::Frame;
 use crate::error::{Error, OpenError};
 use crate::format::control::{CLOSE_LEN, SEAL_LEN};
@@ -25,18 +26,6 @@ pub(crate) struct Segment {
     /// None once it is let go.
     file: Mutex<Option<Arc<dyn DiskFile>>>,
     map: Map,
-}
-
-/// Where a segment lies.
-pub(crate) fn segment_path(log_dir: &Path, number: SegmentNumber) -> PathBuf {
-    log_dir.join(format!("{number:010}.seg"))
-}
-
-/// The number that a file name stands for, if it is a segment's.
-pub(crate) fn segment_number(name: &str) -> Option<SegmentNumber> {
-    let digits = name.strip_suffix(".seg")?;
-    let number = digits.parse().ok().filter(|number| *number > 0)?;
-    (format!("{number:010}") == digits).then_some(SegmentNumber(number))
 }
 
 impl Segment {

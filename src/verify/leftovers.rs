@@ -5,7 +5,7 @@ use std::path::Path;
 use super::VerifyReport;
 use crate::error::{Error, OpenError};
 use crate::format::state::{SLOT_LEN, SLOT_STRIDE, State};
-use crate::log::{Evidence, log_dir, segment_number, state_path};
+use crate::log::{Evidence, LogName, log_dir, segment_path, state_path};
 use crate::model::Position;
 use crate::options::Options;
 use crate::vfs::OpenMode;
@@ -34,21 +34,21 @@ pub(super) fn look_at(
 
 /// What a file of the log's directory is, if nobody needs it.
 fn leftover(name: &str, log_dir: &Path, options: &Options) -> Result<Option<&'static str>, Error> {
-    if segment_number(name).is_some() {
-        return Ok(None);
-    }
-    if name.starts_with("tail-") && name.ends_with(".bin") {
-        return Ok(Some("what a crash left behind the last whole append; it can be deleted"));
-    }
-    if name.ends_with(".tmp") {
-        return Ok(Some("a file that was being made; the next writer removes it"));
-    }
-    if let Some(segment) = name.strip_suffix(".idx").map(|number| format!("{number}.seg")) {
-        let path = log_dir.join(segment);
-        let exists = options.disk.exists(&path).map_err(|error| Error::io("look for", &path, error))?;
-        return Ok((!exists).then_some("the index of a segment that is not there; it can be deleted"));
-    }
-    Ok(Some("no file of annals"))
+    let what = match LogName::of(name) {
+        LogName::Segment(_) => return Ok(None),
+        LogName::Tail { .. } => "what a crash left behind the last whole append; it can be deleted",
+        LogName::Temporary => "a file that was being made; the next writer removes it",
+        LogName::Index(number) => {
+            let path = segment_path(log_dir, number);
+            let exists = options.disk.exists(&path).map_err(|error| Error::io("look for", &path, error))?;
+            if exists {
+                return Ok(None);
+            }
+            "the index of a segment that is not there; it can be deleted"
+        }
+        LogName::Other => "no file of annals",
+    };
+    Ok(Some(what))
 }
 
 fn look_at_state(

@@ -9,16 +9,14 @@ use crate::format::control::decode_seal;
 use crate::format::frame::HEADER_LEN;
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameFault, FrameKind, SegmentNumber};
+use crate::log::names::segment_path;
 use crate::log::scan::{Scanned, open_of};
-use crate::log::segment::{Segment, segment_number, segment_path};
+use crate::log::segment::Segment;
 use crate::model::Position;
 use crate::vfs::{Disk, OpenMode};
 
-/// The numbers of the segment files, which must have no hole.
-pub(super) fn segment_numbers(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<SegmentNumber>, OpenError> {
-    let names = disk.list(log_dir).map_err(|error| Error::io("list", log_dir, error))?;
-    let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort();
+/// The numbers of the segments, which must have no hole.
+pub(super) fn dense(log_dir: &Path, numbers: Vec<SegmentNumber>) -> Result<Vec<SegmentNumber>, OpenError> {
     let expected = (1..).map(SegmentNumber);
     match numbers.iter().copied().zip(expected).find(|(found, wanted)| found != wanted) {
         Some((found, wanted)) => {

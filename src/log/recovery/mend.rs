@@ -9,6 +9,7 @@ use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::format::segment::FRAMES_AT;
 use crate::format::{SegmentNumber, StoreId};
 use crate::log::lock::Lock;
+use crate::log::names::tail_path;
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::log::state::StateFile;
@@ -49,7 +50,7 @@ fn keep_copy(
     from: u64,
     bytes: &[u8],
 ) -> Result<Option<PathBuf>, Error> {
-    let path = free_name(disk, log_dir, &format!("tail-{number:010}-{from}"))?;
+    let path = free_name(disk, log_dir, number, from)?;
     let copy = disk.open(&path, OpenMode::CreateNew);
     let kept = copy.and_then(|copy| copy.write_all_at(bytes, 0).and_then(|()| copy.sync_data()));
     match kept.map_err(|error| Error::io("write", &path, error).or_no_space()) {
@@ -64,14 +65,15 @@ fn keep_copy(
 }
 
 /// A name for a tail that no file has: the copy of a first crash is whole, that of a second during mending may not be.
-fn free_name(disk: &dyn Disk, log_dir: &Path, name: &str) -> Result<PathBuf, Error> {
-    let mut path = log_dir.join(format!("{name}.bin"));
-    let mut number = 1;
-    while disk.exists(&path).map_err(|error| Error::io("look for", &path, error))? {
-        number += 1;
-        path = log_dir.join(format!("{name}-{number}.bin"));
+fn free_name(disk: &dyn Disk, log_dir: &Path, number: SegmentNumber, from: u64) -> Result<PathBuf, Error> {
+    let mut copy = 1;
+    loop {
+        let path = tail_path(log_dir, number, from, copy);
+        if !disk.exists(&path).map_err(|error| Error::io("look for", &path, error))? {
+            return Ok(path);
+        }
+        copy += 1;
     }
-    Ok(path)
 }
 
 /// Writes the identical bytes again and syncs: a sync that failed before a crash may have left pages that read well
