@@ -16,7 +16,8 @@ const SEED: u64 = 1;
 
 fn runs(target: &str) {
     let usual = match target {
-        "crafted_log" | "open_directory" | "operations" => EXECUTIONS_OF_STORES,
+        "crafted_log" | "open_directory" | "verify_directory" | "salvage_directory" | "inspect_file"
+        | "operations" => EXECUTIONS_OF_STORES,
         _ => EXECUTIONS,
     };
     let (_, function) = TARGETS.iter().find(|(name, _)| *name == target).expect("the target is listed");
@@ -94,6 +95,9 @@ targets! {
     any_text_is_a_time_or_none "timestamp";
     a_log_that_no_writer_made_is_opened_or_refused "crafted_log";
     a_damaged_directory_gives_an_error_or_what_was_there "open_directory";
+    a_damaged_directory_is_verified_to_its_end "verify_directory";
+    of_a_damaged_directory_events_are_saved_as_they_were "salvage_directory";
+    any_file_is_shown_to_its_end "inspect_file";
     a_store_says_what_a_list_in_memory_says "operations";
 }
 

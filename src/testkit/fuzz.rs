@@ -1,4 +1,5 @@
-//! What may be given any bytes at all: one plain function for each decoder, for a whole directory, and for the store.
+//! What may be given any bytes at all: one plain function for each decoder, for a whole directory and the tools that look
+//! into one, and for the store.
 //!
 //! A target reads the bytes as what it stands for. It must not panic, must not allocate what a length in them wants
 //! without looking, and what it could read must say the same when it is written and read again. A checksum stops
@@ -15,6 +16,7 @@ mod mutate;
 mod operations;
 mod runner;
 mod text;
+mod tools;
 
 pub use bytes::{envelope, event, frame, index_entry, index_header, labels, segment_header, state};
 pub use directory::open_directory;
@@ -23,6 +25,7 @@ pub use log::crafted_log;
 pub use operations::operations;
 pub use runner::{Finding, Search, run_on};
 pub use text::{data, metadata, names, timestamp};
+pub use tools::{inspect_file, salvage_directory, verify_directory};
 
 /// What may be given any bytes.
 pub type Target = fn(&[u8]);
@@ -43,6 +46,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("timestamp", timestamp),
     ("crafted_log", crafted_log),
     ("open_directory", open_directory),
+    ("verify_directory", verify_directory),
+    ("salvage_directory", salvage_directory),
+    ("inspect_file", inspect_file),
     ("operations", operations),
 ];
 
@@ -63,6 +69,9 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "timestamp" => text::timestamp_seeds(),
         "crafted_log" => log::seeds(),
         "open_directory" => directory::seeds(),
+        "verify_directory" => tools::verify_seeds(),
+        "salvage_directory" => tools::salvage_seeds(),
+        "inspect_file" => tools::inspect_seeds(),
         "operations" => operations::seeds(),
         _ => Vec::new(),
     }

@@ -1,7 +1,9 @@
-//! A target that damages the files of a valid store and opens it: an error, or what was there, and nothing else.
+//! A target that damages the files of a valid store and opens it: an error, or what was there, and nothing else. Others
+//! take the same damaged stores from here.
 //!
 //! Salts and ids of the stores are made anew in each process; where a mutation falls is not.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -28,35 +30,44 @@ const MUTATIONS_MAX: usize = 8;
 
 /// A store to be damaged.
 #[derive(Debug)]
-struct Sample {
+pub(super) struct Sample {
     disk: SimDisk,
-    events: Vec<RecordedEvent>,
+    pub(super) events: Vec<RecordedEvent>,
     /// The files as they were in the middle of the store's life.
     earlier: Vec<(PathBuf, Vec<u8>)>,
 }
 
 /// Bytes as a list of damages to the files of a small store, which is then opened for reading and for writing.
 pub fn open_directory(bytes: &[u8]) {
-    static SAMPLES: OnceLock<[Sample; 2]> = OnceLock::new();
-    let samples = SAMPLES.get_or_init(|| [Sample::make(true), Sample::make(false)]);
-    let mut input = Input::new(bytes);
-    let sample = &samples[input.below(2) as usize];
-    let disk = sample.disk.crash_keeping_all();
-    for _ in 0..MUTATIONS_MAX {
-        if !input.is_empty() {
-            damage(&disk, sample, &mut input);
-        }
-    }
-    let before: Vec<_> = disk.paths().into_iter().map(|path| (disk.read(&path).ok(), path)).collect();
+    let (sample, disk) = damaged(&mut Input::new(bytes));
+    let before = files(&disk);
     if let Ok(store) = EventStore::open(options(&disk).read_only(true)) {
         sample.check(&store);
     }
-    let after: Vec<_> = disk.paths().into_iter().map(|path| (disk.read(&path).ok(), path)).collect();
-    assert!(before == after, "reading only changed a file");
+    assert!(before == files(&disk), "reading only changed a file");
     if let Ok(store) = EventStore::open(options(&disk)) {
         sample.check(&store);
         go_on(store, &disk);
     }
+}
+
+/// A store, and a copy of it damaged as the input says.
+pub(super) fn damaged(input: &mut Input<'_>) -> (&'static Sample, SimDisk) {
+    static SAMPLES: OnceLock<[Sample; 2]> = OnceLock::new();
+    let samples = SAMPLES.get_or_init(|| [Sample::make(true), Sample::make(false)]);
+    let sample = &samples[input.below(2) as usize];
+    let disk = sample.disk.crash_keeping_all();
+    for _ in 0..MUTATIONS_MAX {
+        if !input.is_empty() {
+            damage(&disk, sample, input);
+        }
+    }
+    (sample, disk)
+}
+
+/// Every file of a disk.
+pub(super) fn files(disk: &SimDisk) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    disk.paths().into_iter().map(|path| (path.clone(), disk.read(&path).ok())).collect()
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
@@ -65,7 +76,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     damages.chain([several]).collect()
 }
 
-fn options(disk: &SimDisk) -> Options {
+pub(super) fn options(disk: &SimDisk) -> Options {
     let clock = ManualClock::new(Timestamp::from_nanos(1_700_000_000_000_000_000));
     Options::new("store")
         .disk(Arc::new(disk.clone()))
@@ -112,7 +123,7 @@ impl Sample {
     }
 
     /// Reads everything in every way.
-    fn check(&self, store: &EventStore) {
+    pub(super) fn check(&self, store: &EventStore) {
         let visible = &self.events[..store.head().get() as usize];
         same(store.read(Read::all().system(true)), visible.iter());
         same(store.read(Read::all().backward()), visible.iter().rev());

@@ -2,7 +2,7 @@
 //!
 //! A target is searched in turns, each with a seed of its own: `--seed` plus the number of the turn. For so many minutes
 //! every target gets the same share of the time, however long one execution takes; for so many executions the inputs
-//! are the same on every machine.
+//! are the same on every machine. A target that does not come to an end, or floods the memory, ends the run.
 
 use std::fs;
 use std::io;
@@ -15,11 +15,17 @@ use std::time::{Duration, Instant};
 use annals::testkit::fuzz::{Finding, Search, TARGETS, Target, seeds, seeds_in};
 use clap::Args;
 
+use crate::watchdog::{self, Watched};
+
 /// Executions of one turn, when they are counted.
 const TURN_EXECUTIONS: u64 = 10_000;
 
 /// How long one turn takes, when time is.
 const TURN_TIME: Duration = Duration::from_millis(500);
+
+/// How long one execution may take, and how much memory all of them at one time: what any target needs is far below.
+const TIME_MAX: Duration = Duration::from_secs(60);
+const MEMORY_BYTES_MAX: u64 = 4 << 30;
 
 /// Give mutations of valid inputs to every decoder, to whole directories and requests, and to the store itself.
 #[derive(Debug, Args)]
@@ -84,7 +90,11 @@ impl Fuzz {
             self.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
         std::thread::scope(|scope| {
             for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-                scope.spawn(|| while self.take_turn(&board, ends).is_continue() {});
+                scope.spawn(|| {
+                    let watched = watchdog::watch(TIME_MAX, MEMORY_BYTES_MAX);
+                    while self.take_turn(&board, ends, &watched).is_continue() {}
+                    watched.rest();
+                });
             }
         });
         let board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +119,7 @@ impl Fuzz {
     }
 
     /// Takes the next turn there is; breaks when there is none.
-    fn take_turn(&self, board: &Mutex<Board>, ends: Option<Instant>) -> ControlFlow<()> {
+    fn take_turn(&self, board: &Mutex<Board>, ends: Option<Instant>, watched: &Watched) -> ControlFlow<()> {
         let turn = match self.next_turn(&mut lock(board), ends) {
             Some(turn) => turn,
             None => return ControlFlow::Break(()),
@@ -122,6 +132,8 @@ impl Fuzz {
             None => begun.elapsed() < TURN_TIME,
         };
         while found.is_none() && goes_on(search.executions()) {
+            let (target, seed, before) = (turn.name, turn.seed, search.executions());
+            watched.begin(format!("target {target}, --seed {seed}, after {before} executions"));
             found = search.step().err();
         }
         let mut board = lock(board);
