@@ -101,22 +101,20 @@ impl Segment {
     /// Bytes of the file, as they are.
     #[inline]
     pub(crate) fn slice(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
-        self.map.slice(offset, len).map_err(|error| self.unread(offset, error))
+        self.map.slice(offset, len).map_err(|error| self.unread(offset, len, error))
     }
 
     /// Bytes of the file, copied.
     #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.map.read(buffer, offset).map_err(|error| self.unread(offset, error))
+        self.map.read(buffer, offset).map_err(|error| self.unread(offset, buffer.len(), error))
     }
 
-    /// Why bytes cannot be read. The file has its length, so what leads beyond the end is a wrong number in it.
-    fn unread(&self, offset: u64, error: std::io::Error) -> Error {
-        match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                self.damaged(offset, "what begins here reaches beyond the end of the segment")
-            }
-            _ => Error::io("read", &self.path, error),
+    /// Why bytes cannot be read. What leads beyond the end is a wrong number in the file; the rest is the system's.
+    fn unread(&self, offset: u64, len: usize, error: std::io::Error) -> Error {
+        match offset.checked_add(len as u64) {
+            Some(end) if end <= self.map.len() => Error::io("read", &self.path, error),
+            _ => self.damaged(offset, "what begins here reaches beyond the end of the segment"),
         }
     }
 
