@@ -328,4 +328,18 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         by: "let run = low.min(1).saturating_sub(1);",
         caught_by: &["query::every_query_finds_what_a_look_at_every_event_finds"],
     },
+    Mutant {
+        does: "tells of a damaged event without its place",
+        file: "src/read/reader.rs",
+        text: "let damaged = |fault: event::EventFault| segment.damaged(at, fault);",
+        by: "let damaged = |fault: event::EventFault| segment.damaged(0, fault);",
+        caught_by: &[FLIPPED],
+    },
+    Mutant {
+        does: "saves events out of damaged frames without their checksums",
+        file: "src/log/records.rs",
+        text: "event::check(record).and_then(|()| event::check_terms(record))?;",
+        by: "event::check_terms(record)?;",
+        caught_by: &["fuzz::of_a_damaged_directory_events_are_saved_as_they_were"],
+    },
 ];
