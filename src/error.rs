@@ -196,6 +196,17 @@ pub enum AppendError {
         /// Which of the append's queries, counted from 0.
         condition: usize,
     },
+    /// The stream has an event with this id already, and not by an append of just these events. Nothing was written: give
+    /// another fact another id, or send the append again as it was.
+    #[error(
+        "stream {stream} has an event with the id {id} already, which another append wrote or which says something else"
+    )]
+    IdTaken {
+        /// The stream.
+        stream: StreamName,
+        /// The id.
+        id: crate::model::EventId,
+    },
     /// Something is larger than the store's limits allow. Nothing was written: send less.
     #[error("{what} has {size} {unit}; at most {max} are allowed")]
     TooLarge {

@@ -170,8 +170,10 @@ impl Importer {
             let appended = append.len() as u64;
             if appended > 0 {
                 match committer.append(append) {
+                    // Another writer was faster, with other events or the same.
+                    Ok(receipt) if receipt.repeated => continue,
+                    Err(AppendError::Conflict { .. } | AppendError::IdTaken { .. }) => continue,
                     Ok(receipt) => self.report.position = receipt.position,
-                    Err(AppendError::Conflict { .. }) => continue,
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -67,6 +67,7 @@ pub struct Options {
     pub(crate) create: bool,
     pub(crate) background: bool,
     pub(crate) warming_wait_max: Duration,
+    pub(crate) repeat_window: u64,
     pub(crate) verify_reads: bool,
     pub(crate) allow_clock_jump: bool,
     pub(crate) disk: Arc<dyn Disk>,
@@ -85,6 +86,7 @@ impl Options {
             create: true,
             background: true,
             warming_wait_max: Duration::from_secs(10),
+            repeat_window: 100_000,
             verify_reads: true,
             allow_clock_jump: false,
             disk: Arc::new(RealDisk),
@@ -155,6 +157,18 @@ impl Options {
     #[must_use]
     pub fn warming_wait_max(mut self, wait: Duration) -> Options {
         self.warming_wait_max = wait;
+        self
+    }
+
+    /// Among how many of the newest events the ids of new events are looked up, at least. Default: 100,000.
+    ///
+    /// An append whose events are all there, with the ids that their writer gave them, is answered with the receipt that it
+    /// would have got the first time ([`Receipt::repeated`](crate::Receipt::repeated)); one event with the id of another is
+    /// refused. Both also hold after the store was closed or killed. An append that expects versions of its streams is
+    /// recognised however long ago it was made. 0 looks up no id.
+    #[must_use]
+    pub fn repeat_window(mut self, events: u64) -> Options {
+        self.repeat_window = events;
         self
     }
 

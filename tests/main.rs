@@ -17,6 +17,7 @@ mod locking;
 mod mutants;
 mod query;
 mod reads;
+mod repeats;
 mod resync;
 mod salvage;
 mod segments;

@@ -15,6 +15,7 @@ use super::background::Background;
 use super::group::Group;
 use super::prepared::{Prepared, Warmed};
 use super::queue::{Closed, Leading, May, Queue};
+use super::repeat::{self, may_be_of_a_repeat};
 use super::ticket::{Outcome, Slot, Ticket};
 use super::visible::Visible;
 use crate::budget::Budget;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     limits: Limits,
     pub(super) budget: Budget,
     clock: Arc<dyn Clock>,
+    /// Among how many of the newest events ids are looked up.
+    pub(super) repeat_window: u64,
     failed: Mutex<Option<String>>,
     no_space: Mutex<Option<String>>,
 }
@@ -62,6 +65,17 @@ pub(super) struct End {
 pub(super) struct Pending {
     pub(super) prepared: Prepared,
     pub(super) slot: Arc<Slot>,
+}
+
+impl Pending {
+    /// Tells that it is refused. Whoever waits then looks whether it is a repeat: that may read what is long written.
+    pub(super) fn refuse(mut self, refusal: AppendError) {
+        if may_be_of_a_repeat(&refusal) && self.prepared.can_be_a_repeat() {
+            self.slot.refuse(refusal, std::mem::take(&mut self.prepared));
+        } else {
+            self.slot.complete(Err(refusal));
+        }
+    }
 }
 
 impl Drop for Pending {
@@ -85,6 +99,7 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) budget: Budget,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) repeat_window: u64,
     pub(crate) background: bool,
 }
 
@@ -104,6 +119,7 @@ impl Committer {
             limits: parts.limits,
             budget: parts.budget,
             clock: parts.clock,
+            repeat_window: parts.repeat_window,
             failed: Mutex::default(),
             no_space: Mutex::default(),
         });
@@ -121,7 +137,11 @@ impl Committer {
         if let Some(leading) = leading {
             leading.lead(|batch| self.shared.commit(batch), || slot.is_done());
         }
-        Ticket::new(slot).wait()
+        self.ticket(slot).wait()
+    }
+
+    fn ticket(&self, slot: Arc<Slot>) -> Ticket {
+        Ticket::new(slot, Some(self.shared.clone()))
     }
 
     /// Commits appends as one group, as if their callers had met in the queue. For simulations, where nothing happens
@@ -139,12 +159,12 @@ impl Committer {
         if let (Some(leading), Some(last)) = (leading, queued.iter().flatten().last()) {
             leading.lead(|batch| self.shared.commit(batch), || last.is_done());
         }
-        queued.into_iter().map(|slot| Ticket::new(slot?).wait()).collect()
+        queued.into_iter().map(|slot| self.ticket(slot?).wait()).collect()
     }
 
     /// Hands an append over.
     pub(crate) fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
-        self.shared.enqueue(append, May::OnlyQueue).map(|(slot, _)| Ticket::new(slot))
+        self.shared.enqueue(append, May::OnlyQueue).map(|(slot, _)| self.ticket(slot))
     }
 
     /// Why appends are refused, if they are.
@@ -249,8 +269,13 @@ impl Shared {
         }
         let mut prepared = Prepared::new(append, &self.limits, &self.indexing.hasher, self.clock.now())?;
         self.warm(&mut prepared)?;
-        self.check_conditions(&mut prepared)?;
         let slot = Arc::new(Slot::default());
+        if let Err(refusal) =
+            self.check_conditions(&mut prepared).and_then(|()| self.check_ids(&mut prepared))
+        {
+            slot.complete(Ok(self.reconsider(refusal, &prepared)?));
+            return Ok((slot, None));
+        }
         let bytes = prepared.bytes();
         let pending = Pending { prepared, slot: slot.clone() };
         let leading = self.queue.push(pending, bytes, may).map_err(|Closed| Error::Closed)?;
@@ -288,6 +313,25 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Looks for events with the ids of new ones among the newest, on the caller's thread.
+    fn check_ids(&self, prepared: &mut Prepared) -> Result<(), AppendError> {
+        let parts = self.catalog.parts();
+        prepared.looked_through = parts.last().map_or(0, |active| active.number() - 1);
+        let visible = self.visible.get();
+        let window = repeat::window(&parts, visible, self.repeat_window);
+        prepared.check_ids(&parts, window, visible)?.map_or(Ok(()), Err)
+    }
+
+    /// The receipt of the append that a refused one repeats, if it does, or else the refusal.
+    pub(super) fn reconsider(&self, refusal: AppendError, prepared: &Prepared) -> Outcome {
+        if !may_be_of_a_repeat(&refusal) {
+            return Err(refusal);
+        }
+        let (visible, parts) = (self.visible.get(), self.catalog.parts());
+        let window = repeat::window(&parts, visible, self.repeat_window);
+        prepared.first_receipt(&parts, window, visible)?.ok_or(refusal)
     }
 
     /// Commits a batch as one group. A panic fails the log and goes no further: there has to be somebody to tell those

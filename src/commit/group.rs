@@ -1,11 +1,11 @@
 //! A group: appends that share one write and one sync. Each is admitted on its own; one's refusal never touches another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::admission::admit;
 use super::committer::{End, Pending, Shared};
-use super::prepared::Stream;
+use super::prepared::{Prepared, Stream};
 use crate::error::{AppendError, Error};
 use crate::index::{Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
 use crate::log::Blank;
@@ -20,6 +20,8 @@ pub(super) struct Group<'a> {
     /// Where streams stand after what this group has admitted so far.
     heads: HashMap<u128, Head>,
     admitted: Vec<Admitted>,
+    /// The streams and ids of admitted events whose ids were given.
+    ids: HashSet<(u128, u64)>,
     /// What the admitted events will add to the index.
     index_bytes_coming: u64,
     /// Refused appends with the reason, which is told only when the state it rests on is durable.
@@ -48,6 +50,7 @@ impl<'a> Group<'a> {
             parts,
             heads: HashMap::new(),
             admitted: Vec::new(),
+            ids: HashSet::new(),
             index_bytes_coming: 0,
             refused: Vec::new(),
         }
@@ -66,9 +69,7 @@ impl<'a> Group<'a> {
             }
             return;
         }
-        for (pending, error) in self.refused {
-            pending.slot.complete(Err(error));
-        }
+        self.refused.into_iter().for_each(|(pending, error)| pending.refuse(error));
     }
 
     /// Admits one append and gives it its place, or notes why not.
@@ -101,6 +102,8 @@ impl<'a> Group<'a> {
             self.heads.insert(stream.hash, Head { version, segment });
         }
         let records = &pending.prepared.records;
+        let given = records.iter().filter(|record| record.id_given);
+        self.ids.extend(given.map(|record| (record.terms.stream, record.terms.id)));
         self.index_bytes_coming +=
             records.iter().map(|record| MemoryIndex::bytes_of(&record.terms)).sum::<u64>();
         self.admitted.push(Admitted { pending, offset, first, time: self.now, heads });
@@ -145,7 +148,29 @@ impl<'a> Group<'a> {
                 return Ok(Err(refusal));
             }
         }
+        if let Some(refusal) = self.check_ids(prepared)? {
+            return Ok(Err(refusal));
+        }
         Ok(Ok(heads))
+    }
+
+    /// The refusal, if an event has the stream and the id of a new one: in this group, or in a segment that the caller has
+    /// not looked at as it is now.
+    fn check_ids(&self, prepared: &Prepared) -> Result<Option<AppendError>, Error> {
+        if self.shared.repeat_window == 0 {
+            return Ok(None);
+        }
+        for record in prepared.records.iter().filter(|record| record.id_given) {
+            let (stream, id) = (record.terms.stream, record.terms.id);
+            let mut admitted = self.admitted.iter().flat_map(|admitted| &admitted.pending.prepared.records);
+            if self.ids.contains(&(stream, id))
+                && admitted.any(|other| other.terms.stream == stream && other.id == record.id)
+            {
+                return Ok(Some(prepared.id_taken(record)));
+            }
+        }
+        let later = self.parts.partition_point(|part| part.number() <= prepared.looked_through);
+        prepared.check_ids(&self.parts, &self.parts[later..], self.shared.visible.get())
     }
 
     /// Where each stream stands, the appends admitted before included.
@@ -279,17 +304,8 @@ impl Admitted {
     }
 
     fn receipt(&self) -> Receipt {
-        let mut streams: Vec<StreamReceipt> = self
-            .pending
-            .prepared
-            .streams
-            .iter()
-            .map(|stream| StreamReceipt {
-                stream: stream.name.clone(),
-                version: StreamVersion::START,
-                events: Vec::with_capacity(stream.events as usize),
-            })
-            .collect();
+        let streams = self.pending.prepared.streams.iter();
+        let mut streams: Vec<StreamReceipt> = streams.map(|stream| stream.receipt()).collect();
         let mut last = self.first;
         for (record, position, stream_version) in self.records() {
             let stream = &mut streams[record.stream];
@@ -297,6 +313,7 @@ impl Admitted {
             stream.events.push(AppendedEvent { id: record.id.clone(), stream_version, position });
             last = position;
         }
-        Receipt { position: last, recorded_at: self.time, durability: Durability::Sync, streams }
+        let durability = Durability::Sync;
+        Receipt { position: last, recorded_at: self.time, durability, streams, repeated: false }
     }
 }

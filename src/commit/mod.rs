@@ -11,6 +11,7 @@ mod group;
 mod models;
 mod prepared;
 mod queue;
+mod repeat;
 mod sleeper;
 mod ticket;
 mod visible;

@@ -225,7 +225,7 @@ fn outcome() -> Result<crate::model::Receipt, AppendError> {
 fn a_ticket_tells_its_outcome_to_a_thread_that_waits() {
     model(|| {
         let slot = Arc::new(Slot::default());
-        let ticket = Ticket::new(slot.clone());
+        let ticket = Ticket::new(slot.clone(), None);
         let waiter = thread::spawn(move || assert!(ticket.wait().is_err()));
         slot.complete(outcome());
         assert!(slot.is_done());
@@ -238,7 +238,7 @@ fn a_ticket_tells_its_outcome_to_a_thread_that_waits() {
 fn a_ticket_tells_its_outcome_to_a_future_that_is_polled() {
     model(|| {
         let slot = Arc::new(Slot::default());
-        let ticket = Ticket::new(slot.clone());
+        let ticket = Ticket::new(slot.clone(), None);
         let waiter = thread::spawn(move || {
             let mut ticket = pin!(ticket);
             let answer =
@@ -258,7 +258,7 @@ fn a_ticket_may_be_polled_and_then_waited_for_or_dropped() {
     for waits in [true, false] {
         model(move || {
             let slot = Arc::new(Slot::default());
-            let mut ticket = Ticket::new(slot.clone());
+            let mut ticket = Ticket::new(slot.clone(), None);
             let committer = thread::spawn({
                 let slot = slot.clone();
                 move || slot.complete(outcome())
@@ -302,13 +302,13 @@ impl Commits {
             Ok(Some(leading)) => leading.lead(|batch| self.commit(batch), || slot.is_done()),
             Ok(None) => {}
         }
-        drop(Ticket::new(slot).wait());
+        drop(Ticket::new(slot, None).wait());
         true
     }
 
     fn submit(&self) -> Option<Ticket> {
         let slot = Arc::new(Slot::default());
-        self.queue.push(slot.clone(), 1, May::OnlyQueue).ok().map(|_| Ticket::new(slot))
+        self.queue.push(slot.clone(), 1, May::OnlyQueue).ok().map(|_| Ticket::new(slot, None))
     }
 
     /// Runs these callers beside the thread that stands by, closes meanwhile, and counts what was taken in.
@@ -381,7 +381,7 @@ fn a_leader_that_ends_by_a_panic_leaves_the_rest_to_the_thread_that_stands_by() 
         });
         // As when it unwinds.
         drop(leading);
-        drop(Ticket::new(slot).wait());
+        drop(Ticket::new(slot, None).wait());
         commits.queue.close();
         stands_by.join().expect("no panic");
     });

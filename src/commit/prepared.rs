@@ -7,11 +7,13 @@ use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::index::{Head, RecordTerms, TermHasher};
-use crate::model::{Append, EventId, ExpectedVersion, NewEvent, StreamName, Timestamp};
+use crate::model::{
+    Append, EventId, ExpectedVersion, NewEvent, StreamName, StreamReceipt, StreamVersion, Timestamp,
+};
 use crate::options::Limits;
 
 /// An append, ready to be admitted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// Room for the frame's header, the records, room for its trailer.
     pub(super) frame: Vec<u8>,
@@ -20,6 +22,8 @@ pub(crate) struct Prepared {
     /// The streams that it only has an expectation of.
     pub(super) expected: Vec<Stream>,
     pub(super) conditions: Vec<Condition>,
+    /// The last segment that its ids were looked up in as it will be for ever.
+    pub(super) looked_through: u64,
 }
 
 /// One record in the frame, still without position and version.
@@ -30,6 +34,9 @@ pub(super) struct Record {
     pub(super) crc: BodyCrc,
     pub(super) stream: usize,
     pub(super) id: EventId,
+    /// The writer gave it; otherwise it is new.
+    pub(super) id_given: bool,
+    pub(super) timestamp_given: bool,
     pub(super) terms: RecordTerms,
 }
 
@@ -48,6 +55,14 @@ pub(super) struct Stream {
 pub(super) struct Warmed {
     pub(super) head: Option<Head>,
     pub(super) through: u64,
+}
+
+impl Stream {
+    /// A receipt without events.
+    pub(super) fn receipt(&self) -> StreamReceipt {
+        let events = Vec::with_capacity(self.events as usize);
+        StreamReceipt { stream: self.name.clone(), version: StreamVersion::START, events }
+    }
 }
 
 impl Prepared {
@@ -72,6 +87,7 @@ impl Prepared {
             streams: append.streams.into_iter().map(stream).collect(),
             expected: append.expected.into_iter().map(stream).collect(),
             conditions: append.refused_by.into_iter().map(|by| Condition::new(by, hasher)).collect(),
+            looked_through: 0,
         };
         for of_stream in append.events {
             prepared.add(of_stream.stream, &of_stream.event, limits, hasher, now)?;
@@ -97,7 +113,8 @@ impl Prepared {
         let len = (self.frame.len() - start) as u32;
         let terms =
             hasher.record(&self.frame[start..]).expect("a record that was just encoded has its parts");
-        self.records.push(Record { start, len, crc, stream, id, terms });
+        let (id_given, timestamp_given) = (new.id.is_some(), new.timestamp.is_some());
+        self.records.push(Record { start, len, crc, stream, id, id_given, timestamp_given, terms });
         // Stop early: an append far beyond the limit must not be encoded to its end.
         too_large("an append", self.frame.len() as u64, "bytes", limits.append_bytes_max)
     }

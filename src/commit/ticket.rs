@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use super::committer::Shared;
+use super::prepared::Prepared;
 use crate::error::AppendError;
 use crate::model::Receipt;
 use crate::sync::{Condvar, Mutex, lock, wait};
@@ -12,9 +14,12 @@ use crate::sync::{Condvar, Mutex, lock, wait};
 pub(crate) type Outcome = Result<Receipt, AppendError>;
 
 /// An append that was handed over. Wait for it with [`Ticket::wait`], or as a future on any executor.
-#[derive(Debug)]
 #[must_use = "an append may fail; wait for its ticket"]
-pub struct Ticket(Arc<Slot>);
+pub struct Ticket {
+    slot: Arc<Slot>,
+    /// Who knows whether a refused append is a repeat.
+    shared: Option<Arc<Shared>>,
+}
 
 /// Where the outcome is put.
 #[derive(Debug, Default)]
@@ -26,14 +31,31 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 struct State {
     /// Until it is told to whoever waits.
-    outcome: Option<Outcome>,
+    outcome: Option<Told>,
     done: bool,
     waker: Option<Waker>,
+}
+
+/// What is told of an append.
+#[derive(Debug)]
+enum Told {
+    Outcome(Outcome),
+    /// It is refused, unless it is a repeat.
+    Refused(AppendError, Box<Prepared>),
 }
 
 impl Slot {
     /// Tells the outcome, and wakes whoever waits for it.
     pub(crate) fn complete(&self, outcome: Outcome) {
+        self.tell(Told::Outcome(outcome));
+    }
+
+    /// Tells that the append is refused, unless whoever waits finds that it is a repeat.
+    pub(super) fn refuse(&self, refusal: AppendError, prepared: Prepared) {
+        self.tell(Told::Refused(refusal, Box::new(prepared)));
+    }
+
+    fn tell(&self, outcome: Told) {
         let waker = {
             let mut state = lock(&self.state);
             state.outcome = Some(outcome);
@@ -53,18 +75,27 @@ impl Slot {
 }
 
 impl Ticket {
-    pub(crate) fn new(slot: Arc<Slot>) -> Ticket {
-        Ticket(slot)
+    pub(super) fn new(slot: Arc<Slot>, shared: Option<Arc<Shared>>) -> Ticket {
+        Ticket { slot, shared }
     }
 
     /// Waits until the append is durable, or known to have failed.
     pub fn wait(self) -> Result<Receipt, AppendError> {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.slot.state);
         loop {
-            if let Some(outcome) = state.outcome.take() {
-                return outcome;
+            if let Some(told) = state.outcome.take() {
+                drop(state);
+                return self.outcome_of(told);
             }
-            state = wait(&self.0.done, state);
+            state = wait(&self.slot.done, state);
+        }
+    }
+
+    fn outcome_of(&self, told: Told) -> Outcome {
+        match (told, &self.shared) {
+            (Told::Outcome(outcome), _) => outcome,
+            (Told::Refused(refusal, _), None) => Err(refusal),
+            (Told::Refused(refusal, prepared), Some(shared)) => shared.reconsider(refusal, &prepared),
         }
     }
 }
@@ -73,13 +104,18 @@ impl Future for Ticket {
     type Output = Result<Receipt, AppendError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = lock(&self.0.state);
-        match state.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => {
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+        let mut state = lock(&self.slot.state);
+        let Some(told) = state.outcome.take() else {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        drop(state);
+        Poll::Ready(self.outcome_of(told))
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Ticket").field("done", &self.slot.is_done()).finish_non_exhaustive()
     }
 }

@@ -201,6 +201,17 @@ pub(crate) fn found_by(record: &[u8]) -> Option<FoundBy<'_>> {
     Some(FoundBy { stream, event_type, id, labels: part(u16_at(record, 40).into())? })
 }
 
+/// Whether a new record says what a stored one says: in the same stream, with the same id. A time that its writer left to
+/// the store is not compared.
+pub(crate) fn repeats(new: &[u8], stored: &[u8], with_timestamp: bool) -> bool {
+    let flags = |record: &[u8]| if with_timestamp { record[42] } else { record[42] & (PADDING | ID_IS_UUID) };
+    new.len() == stored.len()
+        && new[36..42] == stored[36..42]
+        && flags(new) == flags(stored)
+        && new[43..] == stored[43..]
+        && (!with_timestamp || new[24..32] == stored[24..32])
+}
+
 /// Checks a whole record against its checksum.
 pub(crate) fn check(record: &[u8]) -> Result<(), EventFault> {
     let mut crc = BodyCrc::new();

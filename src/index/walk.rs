@@ -115,6 +115,9 @@ fn records(
         if offset + len > end {
             return Err(segment.damaged(offset, "the record reaches beyond its frame"));
         }
+        // A wrong length leads astray, and the damage would be told at a place where there is none.
+        event::check(&segment.slice(offset, len as usize)?)
+            .map_err(|fault| segment.damaged(offset, fault))?;
         if ordinal >= wanted.start {
             out.push(offset as u32);
         }

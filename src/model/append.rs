@@ -177,6 +177,9 @@ pub struct Receipt {
     pub durability: Durability,
     /// Each stream it wrote to, in the order of the request.
     pub streams: Vec<StreamReceipt>,
+    /// The events had been written by an earlier append, with the same ids: nothing was written now, and this is the receipt
+    /// of that append.
+    pub repeated: bool,
 }
 
 /// What an append did to one stream.

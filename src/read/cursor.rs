@@ -123,19 +123,18 @@ impl Cursor {
     }
 }
 
-/// The offsets of a part's events, or, if damage lies between some of them, of the one that comes first on the way; tells
-/// of which.
+/// The offsets of a part's events, or, if damage lies among them, of some that come first on the way; tells of which.
 fn places(part: &Part, way: Direction, wanted: Range<u32>, out: &mut Vec<u32>) -> Result<Range<u32>, Error> {
     match part.offsets(wanted.clone(), out) {
         Ok(()) => Ok(wanted),
-        Err(error) if wanted.len() == 1 => Err(error),
+        Err(error) if wanted.len() <= 1 => Err(error),
         Err(_) => {
-            let one = match way {
-                Direction::Forward => wanted.start..wanted.start + 1,
-                Direction::Backward => wanted.end - 1..wanted.end,
+            let half = wanted.len() as u32 / 2;
+            let nearer = match way {
+                Direction::Forward => wanted.start..wanted.start + half,
+                Direction::Backward => wanted.end - half..wanted.end,
             };
-            part.offsets(one.clone(), out)?;
-            Ok(one)
+            places(part, way, nearer, out)
         }
     }
 }

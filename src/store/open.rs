@@ -57,6 +57,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
             limits: limits.clone(),
             budget: options.budget,
             clock: options.clock.clone(),
+            repeat_window: options.repeat_window,
             background: options.background,
         })?)),
     };

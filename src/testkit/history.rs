@@ -344,6 +344,7 @@ mod tests {
             recorded_at: Timestamp::default(),
             durability: Durability::Sync,
             streams: vec![stream],
+            repeated: false,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Answers: JSON values, and the headers that answers about streams carry.
 
-use annals::StreamVersion;
+use annals::{Receipt, StreamVersion};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,16 @@ use super::accept::JSON;
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("answers are made of texts and numbers");
     with_type(status, JSON, Body::from(body))
+}
+
+/// The answer to an append. It says so when the events had been written before.
+pub(crate) fn receipt(status: StatusCode, receipt: &Receipt, answer: &impl Serialize) -> Response {
+    let mut response = json(status, answer);
+    if receipt.repeated {
+        let name = HeaderName::from_static("idempotency-replayed");
+        response.headers_mut().insert(name, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// An answer with a body of this media type.

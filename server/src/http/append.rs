@@ -62,7 +62,7 @@ async fn append(
 
     let Some(stream) = receipt.streams.first() else { return Err(no_stream()) };
     let answer = AppendedAnswer { stream: stream.into(), durability: receipt.durability.as_str() };
-    let mut response = answer::json(StatusCode::CREATED, &answer);
+    let mut response = answer::receipt(StatusCode::CREATED, &receipt, &answer);
     response.headers_mut().insert(header::ETAG, etag(stream.version));
     Ok(response)
 }
@@ -89,8 +89,8 @@ async fn publish(
         .await?;
     let receipt = ticket.await?;
     match PublishedAnswer::all_of(&receipt).as_slice() {
-        [answer] if one => Ok(answer::json(StatusCode::ACCEPTED, answer)),
-        answers => Ok(answer::json(StatusCode::ACCEPTED, &answers)),
+        [answer] if one => Ok(answer::receipt(StatusCode::ACCEPTED, &receipt, answer)),
+        answers => Ok(answer::receipt(StatusCode::ACCEPTED, &receipt, &answers)),
     }
 }
 
@@ -134,7 +134,7 @@ async fn transact(
         position: receipt.position,
         durability: receipt.durability.as_str(),
     };
-    Ok(answer::json(StatusCode::CREATED, &answer))
+    Ok(answer::receipt(StatusCode::CREATED, &receipt, &answer))
 }
 
 /// Reads the body of an append, whose limit is that of an append.
@@ -212,7 +212,8 @@ fn refuse_conditions(headers: &HeaderMap, why: &str) -> Result<(), Problem> {
 fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.contains_key("idempotency-key") {
         true => Err(Problem::invalid(
-            "`Idempotency-Key` is not supported by this version; set an expected version, which a repeat fails",
+            "`Idempotency-Key` is not supported by this version; give each event an `id`: a request that is sent again with \
+             the same ids gets the first answer",
         )),
         false => Ok(()),
     }

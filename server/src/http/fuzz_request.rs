@@ -11,7 +11,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use annals::testkit::SimDisk;
-use annals::{Append, EventStore, ExpectedVersion, Health, Options, Read, StreamName, StreamVersion};
+use annals::{
+    Append, EventId, EventStore, ExpectedVersion, Health, Options, Read, StreamName, StreamVersion,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::http::response::Parts;
@@ -81,9 +83,11 @@ fn store() -> EventStore {
     let disk = DISK.get_or_init(|| {
         let disk = SimDisk::new(0);
         let store = open(disk.clone());
-        for json in crate::wire::fuzz::event_seeds() {
+        for (number, json) in crate::wire::fuzz::event_seeds().into_iter().enumerate() {
             let wire = parse_event(json.as_bytes(), Purpose::Append).expect("is legal");
-            let append = Append::to(stream.clone(), ExpectedVersion::Any, [wire.event]);
+            // The requests bring events with the ids of the seeds.
+            let id = EventId::parse(&format!("held-{number}")).expect("is legal");
+            let append = Append::to(stream.clone(), ExpectedVersion::Any, [wire.event.id(id)]);
             store.append(append).expect("nothing fails");
         }
         store.close().expect("nothing fails");

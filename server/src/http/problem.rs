@@ -173,6 +173,9 @@ impl From<AppendError> for Problem {
                 .with("stream", stream)
                 .with("eventType", event_type)
                 .with("after", json!(after)),
+            AppendError::IdTaken { stream, id } => {
+                Problem::new(DIFFERS, detail).with("stream", stream.as_str()).with("id", id.to_string())
+            }
             AppendError::TooLarge { what, size, unit, max } => Problem::new(TOO_LARGE, detail)
                 .with("limit", limit_name(&what, unit))
                 .with("size", size)

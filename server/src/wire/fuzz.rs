@@ -67,7 +67,8 @@ fn recorded(stream: &StreamName, wire: &WireEvent) -> RecordedEvent {
 fn store() -> EventStore {
     let disk = Arc::new(SimDisk::new(0));
     let options = Options::new("store").disk(disk).background(false).segment_bytes(annals::SEGMENT_BYTES_MIN);
-    EventStore::open(options).expect("an empty disk takes a store")
+    // The same id comes again and again.
+    EventStore::open(options.repeat_window(0)).expect("an empty disk takes a store")
 }
 
 pub(crate) fn event_seeds() -> Vec<String> {

@@ -185,3 +185,28 @@ fn many_published_events_are_answered_in_the_order_they_were_sent() {
         [(Some("1"), Some("a"), Some(1)), (Some("2"), Some("b"), Some(1)), (Some("3"), Some("a"), Some(2))]
     );
 }
+
+#[test]
+fn a_request_that_is_sent_again_with_its_ids_gets_the_first_answer() {
+    let server = Server::start();
+    let event = r#"{"id":"e-1","type":"t","data":{"n":1}}"#;
+    let of_stream = r#"{"id":"e-1","type":"t","data":{"n":1},"stream":"p"}"#;
+    let writes =
+        r#"{"writes":[{"stream":"x","expectedVersion":"none","events":[{"id":"e-1","type":"t","data":1}]}]}"#;
+    for (path, body, status) in [
+        ("/events/a", event, 201),
+        ("/events/b?expectedVersion=none", event, 201),
+        ("/events", of_stream, 202),
+        ("/transactions", writes, 201),
+    ] {
+        let first = server.post(path, body);
+        assert_eq!((first.status, first.header("idempotency-replayed")), (status, None), "{path}");
+        let again = server.post(path, body);
+        assert_eq!((again.status, again.header("idempotency-replayed")), (status, Some("true")), "{path}");
+        assert_eq!(again.body, first.body, "{path}");
+        assert_eq!(again.header("etag"), first.header("etag"), "{path}");
+    }
+    let other = server.post("/events/a", r#"{"id":"e-1","type":"t","data":{"n":2}}"#).problem(409);
+    assert_eq!((other["stream"].as_str(), other["id"].as_str()), (Some("a"), Some("e-1")));
+    assert_eq!(server.get("/events").lines().len(), 4);
+}

@@ -1,0 +1,194 @@
+//! Repeats: an append whose events are in the store already is answered with the receipt of the append that wrote them.
+//!
+//! Only events whose ids the writer gave can be told from others that say the same. An append is a repeat if one frame holds
+//! exactly its events, where it expects them. Where that is, an expected version tells, however long ago it was; without one,
+//! ids are looked up among the newest events only.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::prepared::{Prepared, Record};
+use crate::error::{AppendError, Error};
+use crate::format::event;
+use crate::index::{Part, catalog};
+use crate::model::{
+    AppendedEvent, Durability, ExpectedVersion, Position, Receipt, StreamReceipt, StreamVersion,
+};
+
+/// An event in its part.
+pub(super) struct Place<'a> {
+    part: &'a Arc<Part>,
+    ordinal: u32,
+}
+
+/// The newest parts that together hold at least so many events.
+pub(super) fn window(parts: &[Arc<Part>], visible: Position, events: u64) -> &[Arc<Part>] {
+    let (mut from, mut covered) = (parts.len(), 0);
+    while from > 0 && covered < events {
+        from -= 1;
+        covered += u64::from(parts[from].events(visible));
+    }
+    &parts[from..]
+}
+
+/// Whether the refusal of an append is one that a repeat of it would meet.
+pub(super) fn may_be_of_a_repeat(refusal: &AppendError) -> bool {
+    matches!(
+        refusal,
+        AppendError::Conflict { .. } | AppendError::Matched { .. } | AppendError::IdTaken { .. }
+    )
+}
+
+impl Prepared {
+    /// Whether its writer gave every event an id.
+    pub(super) fn can_be_a_repeat(&self) -> bool {
+        self.records.iter().all(|record| record.id_given)
+    }
+
+    /// The refusal, if a visible event in `among` has the stream and the id of one of its events.
+    pub(super) fn check_ids(
+        &self,
+        parts: &[Arc<Part>],
+        among: &[Arc<Part>],
+        visible: Position,
+    ) -> Result<Option<AppendError>, Error> {
+        for record in self.records.iter().filter(|record| record.id_given) {
+            if self.place_of_id(record, parts, among, visible)?.is_some() {
+                return Ok(Some(self.id_taken(record)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn id_taken(&self, record: &Record) -> AppendError {
+        AppendError::IdTaken { stream: self.streams[record.stream].name.clone(), id: record.id.clone() }
+    }
+
+    fn bytes_of(&self, record: &Record) -> &[u8] {
+        &self.frame[record.start..record.start + record.len as usize]
+    }
+
+    /// Where a visible event with the stream and the id of `record` is.
+    fn place_of_id<'a>(
+        &self,
+        record: &Record,
+        parts: &[Arc<Part>],
+        among: &'a [Arc<Part>],
+        visible: Position,
+    ) -> Result<Option<Place<'a>>, Error> {
+        for part in among.iter().rev() {
+            let ordinals = part.ids(parts, record.terms.id)?;
+            for ordinal in ordinals.into_iter().filter(|ordinal| *ordinal < part.events(visible)) {
+                let stored = record_at(part, part.offset(ordinal)?)?;
+                let (new, old) = (event::found_by(self.bytes_of(record)), event::found_by(&stored));
+                let named = |found: event::FoundBy<'_>| (found.stream.to_owned(), found.id.to_owned());
+                if new.map(named) == old.map(named) {
+                    return Ok(Some(Place { part, ordinal }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The receipt of the append that wrote these events, if there was one. `window` is where ids are looked up.
+    pub(super) fn first_receipt(
+        &self,
+        parts: &[Arc<Part>],
+        window: &[Arc<Part>],
+        visible: Position,
+    ) -> Result<Option<Receipt>, Error> {
+        let Some(first) = self.records.first().filter(|_| self.can_be_a_repeat()) else { return Ok(None) };
+        let stream = &self.streams[first.stream];
+        let place = match first_version(stream.expected) {
+            Some(version) => {
+                let Some((part, ordinal)) = place_of_version(parts, visible, stream.hash, version)? else {
+                    return Ok(None);
+                };
+                return self.receipt_at(&part, ordinal, visible);
+            }
+            None => self.place_of_id(first, parts, window, visible)?,
+        };
+        place.map_or(Ok(None), |place| self.receipt_at(place.part, place.ordinal, visible))
+    }
+
+    /// The receipt, if one frame holds exactly these events, beginning with the event number `first` of `part`.
+    fn receipt_at(&self, part: &Part, first: u32, visible: Position) -> Result<Option<Receipt>, Error> {
+        if u64::from(first) + self.records.len() as u64 > u64::from(part.events(visible)) {
+            return Ok(None);
+        }
+        let mut streams: Vec<StreamReceipt> = self.streams.iter().map(|stream| stream.receipt()).collect();
+        let mut of_frame = None;
+        let mut position = Position::START;
+        for (ordinal, record) in (first..).zip(&self.records) {
+            let offset = part.offset(ordinal)?;
+            let stored = record_at(part, offset)?;
+            let frame_at = u64::from(offset).saturating_sub(event::frame_back(&stored).into());
+            let (at, _) = *of_frame.get_or_insert((frame_at, event::position(&stored)));
+            if at != frame_at || !event::repeats(self.bytes_of(record), &stored, record.timestamp_given) {
+                return Ok(None);
+            }
+            let (stream, version) = (&self.streams[record.stream], event::version(&stored));
+            let receipt = &mut streams[record.stream];
+            let is_expected = first_version(stream.expected).is_none_or(|first| first == version);
+            if receipt.events.is_empty() && !is_expected {
+                return Ok(None);
+            }
+            receipt.version = version;
+            position = event::position(&stored);
+            receipt.events.push(AppendedEvent { id: record.id.clone(), stream_version: version, position });
+        }
+        let Some((frame_at, begins)) = of_frame else { return Ok(None) };
+        let segment = &part.segment;
+        let (header, _) =
+            segment.frame_header(frame_at)?.map_err(|fault| segment.damaged(frame_at, fault))?;
+        if header.first != begins || header.count as usize != self.records.len() {
+            return Ok(None);
+        }
+        let durability = Durability::Sync;
+        Ok(Some(Receipt { position, recorded_at: header.commit_time, durability, streams, repeated: true }))
+    }
+}
+
+/// The version of the first event of an append that expects this; none if it may have any.
+fn first_version(expected: ExpectedVersion) -> Option<StreamVersion> {
+    match expected {
+        ExpectedVersion::None => Some(StreamVersion::new(1)),
+        ExpectedVersion::Exactly(version) => Some(version.next()),
+        ExpectedVersion::Any | ExpectedVersion::Exists => None,
+    }
+}
+
+/// Where an event of a stream is.
+fn place_of_version(
+    parts: &[Arc<Part>],
+    visible: Position,
+    hash: u128,
+    version: StreamVersion,
+) -> Result<Option<(Arc<Part>, u32)>, Error> {
+    let mut at = catalog::newest(parts, hash, visible)?;
+    while let Some((part, here)) = at {
+        if version > here.last() {
+            return Ok(None);
+        }
+        if version >= here.first {
+            let from = version.since(here.first) as u32;
+            let mut ordinal = Vec::with_capacity(1);
+            part.ordinals(parts, &here.postings, from, from + 1, &mut ordinal)?;
+            return Ok(ordinal.pop().map(|ordinal| (part, ordinal)));
+        }
+        at = catalog::before(parts, &part, &here, hash)?;
+    }
+    Ok(None)
+}
+
+/// The record at `offset` of a part, checked.
+fn record_at(part: &Part, offset: u32) -> Result<Bytes, Error> {
+    let (segment, at) = (&part.segment, u64::from(offset));
+    let damaged = |fault: event::EventFault| segment.damaged(at, fault);
+    let mut header = [0; event::HEADER_LEN];
+    segment.read(&mut header, at)?;
+    let record = segment.slice(at, event::record_len(&header).map_err(damaged)?)?;
+    event::check(&record).map_err(damaged)?;
+    Ok(record)
+}
