@@ -86,7 +86,10 @@ fn continued(store: &EventStore, number: u64) -> Attempt {
     let name = stream("s-1");
     let at = store.stream(&name).expect("readable").map_or(version(0), |info| info.version);
     let event = Numbered { number, bytes: 3000 };
-    Attempt { writes: vec![Write { stream: name, expected: at.into(), events: vec![event] }] }
+    Attempt {
+        writes: vec![Write { stream: name, expected: at.into(), events: vec![event] }],
+        ..Attempt::default()
+    }
 }
 
 /// Crashes a moment, opens, appends, cuts the power, and opens again.

@@ -37,6 +37,6 @@ mod simulation;
 pub use disk::{Fault, SECTOR_BYTES, SimDisk};
 pub use everything::{Misread, check_reads, placed};
 pub use history::{History, Observation, Outcome};
-pub use model::{Attempt, Model, Numbered, Placed, Workload, Write};
+pub use model::{Attempt, Condition, Model, Numbered, Placed, Workload, Write};
 pub use rng::Rng;
 pub use simulation::{Figures, simulate};

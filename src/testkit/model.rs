@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Rng;
 use crate::model::{
-    Append, ContentType, Data, EventId, EventType, ExpectedVersion, NewEvent, Position, RecordedEvent,
-    StreamName, StreamVersion,
+    Append, ContentType, Data, EventId, EventType, ExpectedVersion, NewEvent, Position, QueryItem,
+    RecordedEvent, StreamName, StreamVersion,
 };
 
 /// An event that is told from every other by its number: its id and its data are made of it.
@@ -29,10 +29,23 @@ pub struct Write {
 }
 
 /// An append that is tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attempt {
     /// What it writes, stream by stream.
     pub writes: Vec<Write>,
+    /// What it believes of other streams.
+    pub expecting: Vec<(StreamName, ExpectedVersion)>,
+    /// What must not have come since it looked.
+    pub refused_by: Vec<Condition>,
+}
+
+/// A condition on all events: none behind a position is in one of these streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The streams; if there are none, any will do.
+    pub streams: Vec<StreamName>,
+    /// Behind which position.
+    pub after: Position,
 }
 
 /// An event where it stands.
@@ -104,18 +117,40 @@ impl Placed {
 impl Attempt {
     /// The append to make.
     pub fn to_append(&self) -> Append {
-        self.writes.iter().fold(Append::default(), |append, write| {
-            append.and_to(
-                write.stream.clone(),
-                write.expected,
-                write.events.iter().copied().map(Numbered::to_event),
-            )
+        self.to_append_of(Numbered::to_event)
+    }
+
+    /// The append to make of events that carry something more than their number.
+    pub fn to_append_of(&self, to_event: impl Fn(Numbered) -> NewEvent) -> Append {
+        let append = self.writes.iter().fold(Append::default(), |append, write| {
+            append.and_to(write.stream.clone(), write.expected, write.events.iter().copied().map(&to_event))
+        });
+        let append = self
+            .expecting
+            .iter()
+            .fold(append, |append, (stream, expected)| append.expecting(stream.clone(), *expected));
+        self.refused_by.iter().fold(append, |append, condition| {
+            append.fail_if_events_match(condition.to_item(), condition.after)
         })
+    }
+
+    /// Each stream that it believes something about, with what it believes, in the order in which a store looks.
+    pub fn beliefs(&self) -> impl Iterator<Item = (&StreamName, ExpectedVersion)> {
+        let written = self.writes.iter().map(|write| (&write.stream, write.expected));
+        written.chain(self.expecting.iter().map(|(stream, expected)| (stream, *expected)))
     }
 
     /// Its events with their streams, in order.
     pub fn events(&self) -> impl Iterator<Item = (&StreamName, Numbered)> {
         self.writes.iter().flat_map(|write| write.events.iter().map(|event| (&write.stream, *event)))
+    }
+}
+
+impl Condition {
+    /// What none of the events may match.
+    pub fn to_item(&self) -> QueryItem {
+        let streams = self.streams.iter().map(|stream| stream.as_str().to_owned());
+        QueryItem { streams: streams.collect(), ..QueryItem::default() }
     }
 }
 
@@ -146,12 +181,14 @@ impl Model {
         Model { events, versions }
     }
 
-    /// What an append must answer: its last position, or the first stream that is not as expected, and where that
-    /// stands.
+    /// What an append without conditions on all events must answer: its last position, or the first stream that is not
+    /// as expected, and where that stands.
     pub fn append(&mut self, attempt: &Attempt) -> Result<Position, (StreamName, StreamVersion)> {
-        let stands = |write: &&Write| !write.expected.holds_at(self.version(write.stream.as_str()));
-        if let Some(write) = attempt.writes.iter().find(stands) {
-            return Err((write.stream.clone(), self.version(write.stream.as_str())));
+        for (stream, expected) in attempt.beliefs() {
+            let actual = self.version(stream.as_str());
+            if !expected.holds_at(actual) {
+                return Err((stream.clone(), actual));
+            }
         }
         for (stream, event) in attempt.events() {
             let version = self.versions.entry(stream.as_str().to_owned()).or_default();
@@ -185,7 +222,7 @@ impl Workload {
             let other = (first + 1 + self.rng.below(self.streams - 1)) % self.streams;
             writes.push(self.write(other, model));
         }
-        Attempt { writes }
+        Attempt { writes, ..Attempt::default() }
     }
 
     fn write(&mut self, stream: u64, model: &Model) -> Write {
@@ -217,7 +254,7 @@ mod tests {
     fn attempt(expected: ExpectedVersion, numbers: &[u64]) -> Attempt {
         let stream = StreamName::parse("s").expect("legal");
         let events = numbers.iter().map(|number| Numbered { number: *number, bytes: 3 }).collect();
-        Attempt { writes: vec![Write { stream, expected, events }] }
+        Attempt { writes: vec![Write { stream, expected, events }], ..Attempt::default() }
     }
 
     #[test]
@@ -228,6 +265,18 @@ mod tests {
         assert_eq!(refused.map_err(|(_, actual)| actual), Err(StreamVersion::new(2)));
         assert_eq!(model.events().len(), 2);
         assert_eq!(Model::holding(model.events().to_vec()).version("s"), StreamVersion::new(2));
+    }
+
+    #[test]
+    fn a_belief_about_a_stream_that_is_not_written_refuses_as_well() {
+        let mut model = Model::default();
+        let other = StreamName::parse("other").expect("legal");
+        let mut believing = attempt(ExpectedVersion::Any, &[1]);
+        believing.expecting.push((other.clone(), ExpectedVersion::Exists));
+        assert_eq!(model.append(&believing), Err((other, StreamVersion::START)));
+        believing.expecting[0].1 = ExpectedVersion::None;
+        assert_eq!(model.append(&believing), Ok(Position::new(1)));
+        assert_eq!(model.version("other"), StreamVersion::START, "expecting a stream does not make it");
     }
 
     #[test]

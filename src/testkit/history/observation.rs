@@ -3,7 +3,7 @@
 //! It must be what is there, event by event and without a gap, however the store was killed meanwhile: what was visible
 //! was durable. And it must reach as far as what had been acknowledged before it was asked for.
 
-use super::{History, Operation, Outcome, Places};
+use super::{History, Operation, Places};
 use crate::model::{Position, StreamName};
 use crate::testkit::Placed;
 
@@ -59,6 +59,12 @@ impl Observation {
         self.seen.len()
     }
 
+    /// When it last learned something.
+    pub(super) fn latest(&self) -> u64 {
+        let seen = self.seen.last().map_or(0, |seen| seen.time);
+        self.began.max(seen).max(self.reached.map_or(0, |(_, time)| time))
+    }
+
     /// What had been seen at a time; none if it had not begun.
     pub(super) fn until(&self, time: u64) -> Option<Observation> {
         let mut cut = self.clone();
@@ -71,13 +77,10 @@ impl Observation {
 impl History {
     /// Checks everything that was seen.
     pub(super) fn check_observations(&self, places: &Places<'_>, found: &[Placed]) -> Result<(), String> {
-        let acknowledged = Acknowledged::of(&self.operations);
+        let acknowledged = Acknowledged::of(&self.operations, places);
         let all: Vec<usize> = (0..found.len()).collect();
         for observation in &self.observations {
-            let events = match &observation.stream {
-                None => &all[..],
-                Some(stream) => places.streams.get(stream.as_str()).map_or(&[][..], |events| events),
-            };
+            let events = observation.stream.as_ref().map_or(&all[..], |stream| places.of_stream(stream));
             self.check_observation(observation, events, places, found)
                 .and_then(|()| acknowledged.check_reached(observation))
                 .map_err(|fault| {
@@ -103,7 +106,7 @@ impl History {
             if seen.position.get() != at as u64 + 1 || seen.event != found[at] {
                 return Err(format!("{seen:?} was seen where position {} holds {:?}", at + 1, found[at]));
             }
-            let owner = &self.operations[places.owners[at]];
+            let owner = &self.operations[places.owner(at)];
             if owner.began > seen.time {
                 return Err(format!("{seen:?} was seen before {owner:?} began"));
             }
@@ -121,18 +124,16 @@ impl History {
     }
 }
 
-/// Up to which position everything had been acknowledged, by time.
+/// Up to which position everything had been acknowledged, or found by an opening, by time.
 struct Acknowledged(Vec<(u64, Position)>);
 
 impl Acknowledged {
-    fn of(operations: &[Operation]) -> Acknowledged {
-        let mut steps: Vec<(u64, Position)> = operations
-            .iter()
-            .filter_map(|operation| match &operation.outcome {
-                Outcome::Acknowledged(receipt) => Some((operation.ended?, receipt.position)),
-                _ => None,
-            })
-            .collect();
+    fn of(operations: &[Operation], places: &Places<'_>) -> Acknowledged {
+        let steps = places.of.iter();
+        let steps = steps.filter_map(|(number, place)| {
+            Some((operations[*number].ended?, Position::new(place.end as u64)))
+        });
+        let mut steps: Vec<(u64, Position)> = steps.collect();
         steps.sort_unstable();
         let mut highest = Position::START;
         for (_, position) in &mut steps {

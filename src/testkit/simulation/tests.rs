@@ -21,7 +21,7 @@ fn open(disk: &SimDisk) -> Result<EventStore, String> {
 fn attempt(number: u64, bytes: usize) -> Attempt {
     let stream = StreamName::parse("s").expect("a legal name");
     let events = vec![Numbered { number, bytes }];
-    Attempt { writes: vec![Write { stream, expected: ExpectedVersion::Any, events }] }
+    Attempt { writes: vec![Write { stream, expected: ExpectedVersion::Any, events }], ..Attempt::default() }
 }
 
 fn numbers(store: &EventStore) -> Vec<u64> {
