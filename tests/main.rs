@@ -14,6 +14,7 @@ mod import;
 mod inspect;
 mod lineage;
 mod locking;
+mod machine;
 mod mutants;
 mod query;
 mod reads;
