@@ -1,12 +1,10 @@
 //! Groups: appends of several callers that share one write and one sync, and what becomes of each.
 //!
-//! A clock that stops the commit thread puts chosen appends into one group. Where threads race, every answer goes into a
-//! history, which is checked against disks that were crashed while they raced.
+//! A clock that stops the commit thread puts chosen appends into one group.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use annals::testkit::{Attempt, Fault, History, Model, Outcome, SimDisk, Workload};
+use annals::testkit::{Fault, SimDisk};
 use annals::{Append, AppendError, Clock, Error, EventStore, ExpectedVersion, Options, Ticket, Timestamp};
 
 use crate::support::*;
@@ -108,52 +106,4 @@ fn a_refusal_is_told_only_when_what_it_rests_on_is_durable() {
         assert!(matches!(answer, Err(AppendError::Store(Error::Failed { .. }))), "{answer:?}");
     }
     assert_eq!(everything(&open(on(&disk.crash_keeping_nothing()))).len(), 1);
-}
-
-#[test]
-fn what_racing_writers_were_told_holds_on_every_disk_that_a_power_cut_leaves() {
-    for seed in 0..3 {
-        let disk = SimDisk::new(seed);
-        let store = open(on(&disk).background(seed % 2 == 0));
-        let (history, clock) = (Mutex::new(History::default()), AtomicU64::new(0));
-        let tick = || clock.fetch_add(1, Ordering::SeqCst);
-        let race = |writer: u64| {
-            let mut workload = Workload::new(seed * 10 + writer, 3, 3000);
-            for n in 0..60 {
-                let model = Model::holding(placed(&store).expect("readable"));
-                let attempt = renumbered(workload.next(&model), writer * 1000 + n * 10);
-                let number = history.lock().expect("no panic").begin(tick(), attempt.clone());
-                let answer = store.append(attempt.to_append());
-                history.lock().expect("no panic").end(number, tick(), Outcome::of(&answer));
-            }
-        };
-        let copies: Vec<(u64, SimDisk, u64)> = std::thread::scope(|scope| {
-            let writers: Vec<_> = (0..4).map(|writer| scope.spawn(move || race(writer))).collect();
-            let mut copies = Vec::new();
-            while writers.iter().any(|writer| !writer.is_finished()) {
-                let earliest = tick();
-                copies.push((earliest, disk.crash(copies.len() as u64), tick()));
-                // One more append for each copy, so that the copies are spread over the run.
-                let head = store.head();
-                while store.head() == head && writers.iter().any(|writer| !writer.is_finished()) {
-                    std::thread::yield_now();
-                }
-            }
-            copies
-        });
-        let history = history.into_inner().expect("no panic");
-        history.check(&placed(&store).expect("readable")).expect("as told");
-        for (earliest, copy, latest) in copies {
-            let found = placed(&open(on(&copy))).expect("readable");
-            let cut = history.between(earliest, latest);
-            cut.check(&found).unwrap_or_else(|error| panic!("seed {seed}, copied at {earliest}: {error}"));
-        }
-    }
-}
-
-/// The attempt with numbers that no other writer uses.
-fn renumbered(mut attempt: Attempt, first: u64) -> Attempt {
-    let events = attempt.writes.iter_mut().flat_map(|write| &mut write.events);
-    events.zip(first..).for_each(|(event, number)| event.number = number);
-    attempt
 }

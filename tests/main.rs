@@ -17,6 +17,7 @@ mod locking;
 mod machine;
 mod mutants;
 mod query;
+mod racing;
 mod reads;
 mod repeats;
 mod resync;
