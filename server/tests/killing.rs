@@ -2,4 +2,6 @@
 
 mod appending;
 mod importing;
+mod request;
 mod syncing;
+mod workload;

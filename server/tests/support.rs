@@ -76,17 +76,7 @@ impl Server {
     /// Sends a request and reads the head of the answer.
     pub(crate) fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut connection = self.connect();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            head.push_str(&format!("Host: {}\r\n", self.address));
-        }
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !body.is_empty() || method == "POST" || method == "PUT" {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
-        head.push_str("\r\n");
+        let head = head(&self.address, method, path, headers, body.len());
         connection.write_all(head.as_bytes()).expect("the head is sent");
         connection.write_all(body).expect("the body is sent");
         Answer::read(connection)
@@ -108,6 +98,30 @@ impl Drop for Server {
     }
 }
 
+/// Asks a server that may be gone, or go while it answers; none when it does not begin to.
+pub(crate) fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    let mut connection = TcpStream::connect(address).ok()?;
+    connection.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
+    connection.write_all(head(address, "GET", path, headers, 0).as_bytes()).ok()?;
+    Answer::begin(connection)
+}
+
+/// The head of a request.
+fn head(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body_len: usize) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        head.push_str(&format!("Host: {address}\r\n"));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if body_len > 0 || method == "POST" || method == "PUT" {
+        head.push_str(&format!("Content-Length: {body_len}\r\n"));
+    }
+    head.push_str("\r\n");
+    head
+}
+
 /// An answer whose body is still being read.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -118,17 +132,22 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads the head of an answer.
     pub(crate) fn read(connection: TcpStream) -> Answer {
+        Answer::begin(connection).expect("the head of an answer")
+    }
+
+    /// Reads the head of an answer; none when it breaks off.
+    fn begin(connection: TcpStream) -> Option<Answer> {
         let mut connection = BufReader::new(connection);
         let mut line = || {
             let mut line = String::new();
-            connection.read_line(&mut line).expect("a line of the head");
-            line.trim_end().to_owned()
+            connection.read_line(&mut line).ok()?;
+            line.strip_suffix("\r\n").map(str::to_owned)
         };
-        let status = line();
+        let status = line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
         let mut headers = Vec::new();
         loop {
-            let header = line();
+            let header = line()?;
             let Some((name, value)) = header.split_once(": ") else { break };
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
@@ -139,7 +158,19 @@ impl Answer {
                 Body::Sized(connection.take(len.unwrap_or(0)))
             }
         };
-        Answer { status, headers, body: BufReader::new(body) }
+        Some(Answer { status, headers, body: BufReader::new(body) })
+    }
+
+    /// The next line of the body of a server that may be killed, none at the end; an error when it breaks off.
+    pub(crate) fn line_if_whole(&mut self) -> std::io::Result<Option<String>> {
+        let mut line = String::new();
+        match self.body.read_line(&mut line)? {
+            0 => Ok(None),
+            _ => match line.strip_suffix('\n') {
+                Some(line) => Ok(Some(line.to_owned())),
+                None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            },
+        }
     }
 
     /// The next line of the body, without its line break; none at the end.
@@ -212,7 +243,11 @@ enum Body {
 impl Read for Body {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let (connection, left) = match self {
-            Body::Sized(body) => return body.read(out),
+            Body::Sized(body) => {
+                let read = body.read(out)?;
+                let broken_off = read == 0 && !out.is_empty() && body.limit() > 0;
+                return if broken_off { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) };
+            }
             Body::Ended => return Ok(0),
             Body::Chunked { connection, left } => (connection, left),
         };
@@ -227,6 +262,9 @@ impl Read for Body {
         }
         let wanted = out.len().min(*left);
         let read = connection.read(&mut out[..wanted])?;
+        if read == 0 && wanted > 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         *left -= read;
         if *left == 0 {
             connection.read_line(&mut String::new())?;

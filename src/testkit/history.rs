@@ -152,13 +152,15 @@ impl History {
         History { operations: cut.collect(), observations: observations.collect(), time: earliest }
     }
 
-    /// Notes that the store was opened for writing and holds `found`. An attempt of unknown outcome that is there stays
-    /// there, and ended before anything that comes; one that is not has failed for good, and must never come back.
+    /// Notes that the store was opened for writing and holds `found`, which was checked. An attempt of unknown outcome
+    /// that is there stays there, and ended before anything that comes; one that is not has failed for good, and must
+    /// never come back. What was seen so far is let go: it was there, and all that is there has its place from now on.
     ///
     /// Tells how many of unknown outcome are there.
     pub fn settle(&mut self, found: &[Placed]) -> usize {
         let there: HashMap<u64, usize> =
             found.iter().enumerate().map(|(at, held)| (held.event.number, at)).collect();
+        self.observations.clear();
         let mut settled = 0;
         for operation in self.operations.iter_mut().filter(|operation| operation.is_open()) {
             let first = operation.attempt.events().next();

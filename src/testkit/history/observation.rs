@@ -17,6 +17,8 @@ pub struct Observation {
     seen: Vec<Seen>,
     /// Up to where everything was said to have been seen, and when.
     reached: Option<(Position, u64)>,
+    /// When there was no more to see.
+    ended: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ struct Seen {
 impl Observation {
     /// Begins to read or follow all events after a position.
     pub fn of_all(time: u64, after: Position) -> Observation {
-        Observation { stream: None, began: time, after, seen: Vec::new(), reached: None }
+        Observation { stream: None, began: time, after, seen: Vec::new(), reached: None, ended: None }
     }
 
     /// Begins to read or follow a stream's events after a position.
@@ -47,6 +49,11 @@ impl Observation {
         self.reached = Some((position, time));
     }
 
+    /// Notes that there was no more, wherever that is: all that was visible when it began was seen.
+    pub fn end(&mut self, time: u64) {
+        self.ended = Some(time);
+    }
+
     /// Behind which position it goes on.
     pub fn position(&self) -> Position {
         let seen = self.seen.last().map(|seen| seen.position);
@@ -62,7 +69,8 @@ impl Observation {
     /// When it last learned something.
     pub(super) fn latest(&self) -> u64 {
         let seen = self.seen.last().map_or(0, |seen| seen.time);
-        self.began.max(seen).max(self.reached.map_or(0, |(_, time)| time))
+        let reached = self.reached.map_or(0, |(_, time)| time);
+        self.began.max(seen).max(reached).max(self.ended.unwrap_or_default())
     }
 
     /// What had been seen at a time; none if it had not begun.
@@ -70,6 +78,7 @@ impl Observation {
         let mut cut = self.clone();
         cut.seen.retain(|seen| seen.time <= time);
         cut.reached = cut.reached.filter(|(_, at)| *at <= time);
+        cut.ended = cut.ended.filter(|at| *at <= time);
         (self.began <= time).then_some(cut)
     }
 }
@@ -81,8 +90,8 @@ impl History {
         let all: Vec<usize> = (0..found.len()).collect();
         for observation in &self.observations {
             let events = observation.stream.as_ref().map_or(&all[..], |stream| places.of_stream(stream));
-            self.check_observation(observation, events, places, found)
-                .and_then(|()| acknowledged.check_reached(observation))
+            self.check_seen(observation, events, places, found)
+                .and_then(|unseen| acknowledged.check_reached(observation, unseen))
                 .map_err(|fault| {
                     let Observation { stream, began, after, .. } = observation;
                     format!("what was seen of {stream:?} behind {after} since {began}: {fault}")
@@ -91,14 +100,14 @@ impl History {
         Ok(())
     }
 
-    /// Checks what was seen of `events`, which are indexes of what is there.
-    fn check_observation(
+    /// Checks what was seen of `events`, which are indexes of what is there. Tells the first that was not.
+    fn check_seen(
         &self,
         observation: &Observation,
         events: &[usize],
         places: &Places<'_>,
         found: &[Placed],
-    ) -> Result<(), String> {
+    ) -> Result<Option<Position>, String> {
         let begin = events.partition_point(|at| (*at as u64) < observation.after.get());
         let mut rest = events[begin..].iter();
         for seen in &observation.seen {
@@ -111,15 +120,16 @@ impl History {
                 return Err(format!("{seen:?} was seen before {owner:?} began"));
             }
         }
-        let Some((reached, _)) = observation.reached else { return Ok(()) };
+        let unseen = rest.next().map(|at| Position::new(*at as u64 + 1));
+        let reached = observation.reached.map_or(Position::START, |(position, _)| position);
         if reached.get() > found.len() as u64 {
             return Err(format!("{reached} was reached, but there are {} events", found.len()));
         }
-        match rest.next() {
-            Some(at) if (*at as u64) < reached.get() => {
-                Err(format!("{reached} was reached, and position {} was not seen", at + 1))
+        match unseen {
+            Some(unseen) if unseen <= reached => {
+                Err(format!("{reached} was reached, and position {unseen} was not seen"))
             }
-            _ => Ok(()),
+            unseen => Ok(unseen),
         }
     }
 }
@@ -143,14 +153,20 @@ impl Acknowledged {
         Acknowledged(steps)
     }
 
-    /// What was acknowledged before a reader asked was visible to it.
-    fn check_reached(&self, observation: &Observation) -> Result<(), String> {
-        let Some((reached, _)) = observation.reached else { return Ok(()) };
+    /// What was acknowledged before a reader asked was visible to it. `unseen` is the first that it did not see.
+    fn check_reached(&self, observation: &Observation, unseen: Option<Position>) -> Result<(), String> {
         let before = self.0.partition_point(|(ended, _)| *ended < observation.began);
-        match before.checked_sub(1).map(|last| self.0[last].1) {
-            Some(acknowledged) if acknowledged > reached => Err(format!(
-                "it ended at {reached}, but {acknowledged} had been acknowledged before it began"
+        let Some(last) = before.checked_sub(1) else { return Ok(()) };
+        let acknowledged = self.0[last].1;
+        let reached = observation.reached.map(|(position, _)| position);
+        let missed = unseen.filter(|_| observation.ended.is_some());
+        match (reached, missed) {
+            (Some(reached), _) if reached < acknowledged => Err(format!(
+                "it had caught up at {reached}, but {acknowledged} had been acknowledged before it began"
             )),
+            (_, Some(missed)) if missed <= acknowledged => {
+                Err(format!("it ended before {missed}, which had been acknowledged before it began"))
+            }
             _ => Ok(()),
         }
     }
@@ -202,6 +218,26 @@ mod tests {
     fn what_was_acknowledged_before_a_read_began_is_in_it() {
         assert!(seen(all(3, 0), &[(1, 9), (2, 9)], Some(2)));
         assert!(!seen(all(4, 0), &[(1, 9), (2, 9)], Some(2)));
+    }
+
+    #[test]
+    fn what_ended_leaves_out_nothing_that_was_acknowledged_before_it_began() {
+        let ended = |stream: Option<&str>, began, positions: &[(u64, u64)]| {
+            let mut observation = match stream {
+                None => all(began, 0),
+                Some(name) => {
+                    let name = StreamName::parse(name).expect("legal");
+                    Observation::of_stream(began, name, Position::START)
+                }
+            };
+            observation.end(9);
+            seen(observation, positions, None)
+        };
+        assert!(ended(None, 3, &[(1, 9), (2, 9)]));
+        assert!(!ended(None, 4, &[(1, 9), (2, 9)]));
+        assert!(ended(None, 4, &[(1, 9), (2, 9), (3, 9), (4, 9)]));
+        assert!(!ended(Some("s"), 4, &[(1, 9), (2, 9), (3, 9)]));
+        assert!(ended(Some("t"), 4, &[]));
     }
 
     #[test]
