@@ -22,6 +22,7 @@ const CRASH: &str =
 const FAULTS: &str = "faults::whichever_operation_fails_nothing_acknowledged_is_lost";
 const FLIPPED_HEADER: &str = "damage::every_flipped_bit_of_a_header_is_harmless_or_told";
 const FLIPPED: &str = "damage::a_flipped_bit_anywhere_is_harmless_or_told";
+const MACHINE: &str = "machine::whatever_is_done_to_it_the_store_answers_as_its_model";
 
 /// Every mutant, by the promise that it breaks.
 pub(crate) const MUTANTS: &[Mutant] = &[
@@ -149,7 +150,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         caught_by: &["damage::swapped_files_are_harmless_or_told"],
     },
     Mutant {
-        does: "builds an index of what can be read of a damaged segment",
+        does: "does not tell where a damaged segment ends that an index is built of",
         file: "src/index/build.rs",
         text: "match scanned.sealed {
         Some(_) => Ok(()),
@@ -341,5 +342,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         text: "event::check(record).and_then(|()| event::check_terms(record))?;",
         by: "event::check_terms(record)?;",
         caught_by: &["fuzz::of_a_damaged_directory_events_are_saved_as_they_were"],
+    },
+    Mutant {
+        does: "does not look for what breaks a condition between the caller's look and its group",
+        file: "src/commit/group.rs",
+        text: "let refusal = condition.check(number, &self.parts, visible)?;",
+        by: "let refusal = condition.check(number, &self.parts, visible)?.filter(|_| false);",
+        caught_by: &[MACHINE, "conditions::of_many_who_look_and_then_append_one_wins_each_time"],
+    },
+    Mutant {
+        does: "ignores what an append expects of streams that it does not write to",
+        file: "src/commit/group.rs",
+        text: "chain(prepared.expected.iter().zip(&others));",
+        by: "chain(prepared.expected.iter().zip(&others).take(0));",
+        caught_by: &[MACHINE, "conditions::a_stream_that_is_not_written_can_be_expected"],
+    },
+    Mutant {
+        does: "commits what waits in another order than it came in",
+        file: "src/commit/queue.rs",
+        text: "Some(std::mem::take(&mut state.waiting))",
+        by: "Some(std::mem::take(&mut state.waiting).into_iter().rev().collect())",
+        caught_by: &[MACHINE],
     },
 ];
