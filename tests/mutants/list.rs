@@ -67,7 +67,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 self.flush()?;",
         by: r#"self.stage_control(FrameKind::Seal, &body);
                 let path = &self.segment.path;
-                let sealed = self.segment.file.write_all_at(&self.staged, self.written);
+                let sealed = self.segment.file()?.write_all_at(&self.staged, self.written);
                 sealed.map_err(|error| Error::io("write", path, error))?;
                 self.staged.clear();"#,
         caught_by: &[CRASH],
@@ -106,7 +106,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         does: "ignores the checksum of a frame header",
         file: "src/format/frame.rs",
         text: "if found != wanted {",
-        by: "if keep == Keep::InMemory {",
+        by: "if false {",
         caught_by: &[FLIPPED_HEADER],
     },
     Mutant {
@@ -164,7 +164,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         does: "joins frames that do not follow each other",
         file: "src/log/scan.rs",
         text: "if header.chain != self.chain {",
-        by: "if keep == Keep::InMemory {",
+        by: "if false {",
         caught_by: &["lineage::frames_of_two_continuations_are_not_joined"],
     },
     Mutant {
