@@ -65,6 +65,7 @@ impl Outcome {
             recorded_at: Timestamp::default(),
             durability: Durability::Sync,
             streams,
+            repeated: false,
         })
     }
 
