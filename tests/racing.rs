@@ -1,8 +1,9 @@
-//! Writers, readers and followers that race on one store, also while segments roll and the disk is copied.
+//! Writers, readers and followers that race on one store, also while segments roll.
 //!
 //! Whatever any of them was told goes into one history, which is checked against the store, and against the disks that a
-//! power cut would have left at moments of the race. For longer runs set `ANNALS_RACE_SEEDS`, how many races are run
-//! (default 4), and `ANNALS_RACE_SEED`, the first seed.
+//! power cut would have left between the operations of the race. For longer runs set `ANNALS_RACE_SEEDS`, how many races
+//! are run (default 4), `ANNALS_RACE_SEED`, the first seed, and `ANNALS_RACE_CRASHES`, how many of the moments of each
+//! race are crashed (default 50).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -24,9 +25,10 @@ const STREAMS: u64 = 3;
 /// A store under a race, with the history of what its users were told.
 struct Race {
     store: EventStore,
+    disk: SimDisk,
     history: Mutex<History>,
-    /// Moments are numbered as they pass.
-    time: AtomicU64,
+    /// How many operations the disk had done at each time of the history. Times are counted from 1.
+    times: Mutex<Vec<u64>>,
     /// Writers who are not done.
     writing: AtomicU64,
 }
@@ -40,16 +42,24 @@ impl Drop for Done<'_> {
     }
 }
 
-/// A copy of the disk, made at some moment between the two.
-struct Copy {
-    earliest: u64,
-    disk: SimDisk,
-    latest: u64,
-}
-
 impl Race {
+    fn new(seed: u64) -> Race {
+        let disk = SimDisk::new(seed);
+        let store = open(on(&disk).background(seed.is_multiple_of(2)));
+        let (history, times) = (Mutex::default(), Mutex::default());
+        Race { store, disk, history, times, writing: AtomicU64::new(WRITERS) }
+    }
+
     fn now(&self) -> u64 {
-        self.time.fetch_add(1, Ordering::SeqCst)
+        let mut times = self.times.lock().expect("no panic");
+        times.push(self.disk.operations());
+        times.len() as u64
+    }
+
+    /// What had been told when the disk had done so many operations, and what was under way.
+    fn history_of(&self, operations: u64) -> History {
+        let times = self.times.lock().expect("no panic");
+        self.history().as_of(times.partition_point(|done| *done <= operations) as u64)
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
@@ -83,7 +93,8 @@ impl Race {
         }
     }
 
-    /// Reads all events, or a stream by its name or by a query, from somewhere to the head, over and over.
+    /// Reads all events, or a stream by its name or by a query, from somewhere to the head, over and over while there are
+    /// writers.
     fn read(&self, reader: u64) {
         let mut after = 0;
         while !self.is_over() {
@@ -130,67 +141,54 @@ impl Race {
         observation.see(self.now(), event.position(), placed);
     }
 
-    /// Copies the disk after each append, as a power cut would leave it, until the writers are done.
-    fn copy(&self, disk: &SimDisk) -> Vec<Copy> {
-        let mut copies = Vec::new();
-        while !self.is_over() {
-            let earliest = self.now();
-            let crashed = disk.crash(copies.len() as u64);
-            copies.push(Copy { earliest, disk: crashed, latest: self.now() });
-            let head = self.store.head();
-            while self.store.head() == head && !self.is_over() {
-                thread::yield_now();
+    /// Lets them race; gives the disk before each of its operations, and after the last.
+    fn run(&self, seed: u64) -> Vec<SimDisk> {
+        self.disk.record();
+        thread::scope(|scope| {
+            for follower in 0..3 {
+                scope.spawn(move || self.follow(follower));
             }
-        }
-        copies
+            let readers = (0..3).map(|reader| scope.spawn(move || self.read(reader)));
+            let readers: Vec<_> = readers.collect();
+            for writer in 0..WRITERS {
+                scope.spawn(move || self.write(seed, writer));
+            }
+            let read: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
+            // Also when one of them has failed: followers wait for it.
+            self.store.close().expect("the disk has no faults");
+            assert!(read.iter().all(Result::is_ok), "a reader failed");
+        });
+        self.disk.moments()
     }
-}
-
-/// Lets them race; gives the copies of the disk.
-fn race(race: &Race, disk: &SimDisk, seed: u64) -> Vec<Copy> {
-    thread::scope(|scope| {
-        for writer in 0..WRITERS {
-            scope.spawn(move || race.write(seed, writer));
-        }
-        for reader in 0..3 {
-            scope.spawn(move || race.read(reader));
-            scope.spawn(move || race.follow(reader));
-        }
-        let copies = race.copy(disk);
-        race.store.close().expect("the disk has no faults");
-        copies
-    })
 }
 
 #[test]
 fn what_racing_writers_and_readers_were_told_holds_on_every_disk_that_a_power_cut_leaves() {
-    let first_seed = setting("ANNALS_RACE_SEED", 0);
+    let (first_seed, crashes) = (setting("ANNALS_RACE_SEED", 0), setting("ANNALS_RACE_CRASHES", 50));
     for seed in first_seed..first_seed + setting("ANNALS_RACE_SEEDS", 4) {
-        let disk = SimDisk::new(seed);
-        let run = Race {
-            store: open(on(&disk).background(seed % 2 == 0)),
-            history: Mutex::default(),
-            time: AtomicU64::new(0),
-            writing: AtomicU64::new(WRITERS),
-        };
-        let copies = race(&run, &disk, seed);
-        let history = run.history();
-        let found = placed(&open(on(&disk))).expect("readable");
+        let race = Race::new(seed);
+        let before = race.disk.operations();
+        let moments = race.run(seed);
+        let found = placed(&open(on(&race.disk))).expect("readable");
+        let history = race.history().clone();
         history.check(&found).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
         let (acknowledged, outrun) = (history.acknowledged(), history.outrun());
         assert!(outrun > 0, "seed {seed}: nobody was in the way of another");
-        say(&format!(
-            "seed {seed}: {acknowledged} attempts acknowledged, {outrun} outrun, {} events, {} crashes",
-            found.len(),
-            copies.len()
-        ));
-        let history = &*history;
-        on_all_processors(&copies, |copy| {
-            let found = placed(&open(on(&copy.disk))).expect("readable");
-            let cut = history.between(copy.earliest, copy.latest);
-            let checked = cut.check(&found);
-            checked.unwrap_or_else(|fault| panic!("seed {seed}, copied at {}: {fault}", copy.earliest));
+
+        let mut rng = Rng::new(seed);
+        let one_in = (moments.len() as u64 / crashes).max(1);
+        let mut crashed: Vec<_> = (before..).zip(&moments).map(|moment| (moment, rng.next_u64())).collect();
+        crashed.retain(|_| rng.chance(1, one_in));
+        on_all_processors(&crashed, |((operations, disk), keeps)| {
+            let found = placed(&open(on(&disk.crash(*keeps)))).expect("readable");
+            let checked = race.history_of(*operations).check(&found);
+            checked.unwrap_or_else(|fault| panic!("seed {seed}, after {operations} operations: {fault}"));
         });
+        say(&format!(
+            "seed {seed}: {acknowledged} attempts acknowledged, {outrun} outrun, {} events, {} moments crashed",
+            found.len(),
+            crashed.len()
+        ));
     }
 }
 

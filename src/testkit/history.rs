@@ -138,19 +138,13 @@ impl History {
 
     /// The history as it was at a time: what was under way has no outcome yet, and what came later is not there.
     pub fn as_of(&self, time: u64) -> History {
-        self.between(time, time)
-    }
-
-    /// The history of a disk that was copied at some moment from `earliest` to `latest`: what was under way in between
-    /// has no outcome.
-    pub fn between(&self, earliest: u64, latest: u64) -> History {
-        let begun = self.operations.iter().filter(|operation| operation.began <= latest).cloned();
+        let begun = self.operations.iter().filter(|operation| operation.began <= time).cloned();
         let cut = begun.map(|operation| match operation.ended {
-            Some(ended) if ended <= earliest => operation,
+            Some(ended) if ended <= time => operation,
             _ => Operation { ended: None, outcome: Outcome::Unknown, settled_at: None, ..operation },
         });
-        let observations = self.observations.iter().filter_map(|observation| observation.until(earliest));
-        History { operations: cut.collect(), observations: observations.collect(), time: earliest }
+        let observations = self.observations.iter().filter_map(|observation| observation.until(time));
+        History { operations: cut.collect(), observations: observations.collect(), time }
     }
 
     /// Notes that the store was opened for writing and holds `found`, which was checked. An attempt of unknown outcome

@@ -23,6 +23,8 @@ const FAULTS: &str = "faults::whichever_operation_fails_nothing_acknowledged_is_
 const FLIPPED_HEADER: &str = "damage::every_flipped_bit_of_a_header_is_harmless_or_told";
 const FLIPPED: &str = "damage::a_flipped_bit_anywhere_is_harmless_or_told";
 const MACHINE: &str = "machine::whatever_is_done_to_it_the_store_answers_as_its_model";
+const RACING: &str =
+    "racing::what_racing_writers_and_readers_were_told_holds_on_every_disk_that_a_power_cut_leaves";
 
 /// Every mutant, by the promise that it breaks.
 pub(crate) const MUTANTS: &[Mutant] = &[
@@ -323,10 +325,10 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         caught_by: &["query::every_query_finds_what_a_look_at_every_event_finds"],
     },
     Mutant {
-        does: "loses the runs of long postings behind the first",
+        does: "loses the last event of each run of a posting",
         file: "src/index/file.rs",
-        text: "let run = low.saturating_sub(1);",
-        by: "let run = low.min(1).saturating_sub(1);",
+        text: "let count = (row.count - run * RUN).min(RUN);",
+        by: "let count = (row.count - run * RUN).min(RUN - 1);",
         caught_by: &["query::every_query_finds_what_a_look_at_every_event_finds"],
     },
     Mutant {
@@ -363,5 +365,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         text: "Some(std::mem::take(&mut state.waiting))",
         by: "Some(std::mem::take(&mut state.waiting).into_iter().rev().collect())",
         caught_by: &[MACHINE],
+    },
+    Mutant {
+        does: "forgets the segments that were sealed since a caller looked where its streams stand",
+        file: "src/commit/group.rs",
+        text: "self.parts.iter().rev().take_while(|part| part.number() > stream.warmed.through)",
+        by: "self.parts.iter().rev().take(1).take_while(|part| part.number() > stream.warmed.through)",
+        caught_by: &[MACHINE, RACING],
     },
 ];
