@@ -12,7 +12,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use annals::{
     Append, Data, EventStore, EventType, ExpectedVersion, Metadata, NewEvent, Options, Position, Query,
@@ -26,6 +26,9 @@ const TO_BE_KILLED: &str = "to-be-killed";
 
 /// Streams of one append while the store is loaded; each gets one event.
 const APPEND_STREAMS: u64 = 1000;
+
+/// What an event takes in the log.
+const RECORD_BYTES: u64 = 352;
 
 /// Reads and queries of each kind.
 const READS: u64 = 20_000;
@@ -82,6 +85,33 @@ fn event() -> Outcome<NewEvent> {
     Ok(NewEvent::new(EventType::parse("order.created.v1")?, data))
 }
 
+/// The disk alone: what an append takes in bytes is written and synced, beside the store.
+struct Raw {
+    file: std::fs::File,
+    events: u64,
+    took: Duration,
+}
+
+impl Raw {
+    fn new(dir: &Path) -> Outcome<Raw> {
+        let file = tempfile::tempfile_in(dir.parent().unwrap_or(dir))?;
+        Ok(Raw { file, events: 0, took: Duration::ZERO })
+    }
+
+    /// As many bytes as ten appends of the load.
+    fn write(&mut self) -> Outcome<()> {
+        let bytes = vec![7; (APPEND_STREAMS * RECORD_BYTES) as usize];
+        let begun = Instant::now();
+        for _ in 0..10 {
+            self.file.write_all(&bytes)?;
+            self.file.sync_data()?;
+        }
+        self.took += begun.elapsed();
+        self.events += 10 * APPEND_STREAMS;
+        Ok(())
+    }
+}
+
 /// Every stream once, two of three a second time, one of three a third time.
 fn load(out: &mut impl Write, dir: &Path, streams: u64, segment_bytes: u64) -> Outcome<()> {
     let store = EventStore::open(Options::new(dir).segment_bytes(segment_bytes))?;
@@ -89,6 +119,7 @@ fn load(out: &mut impl Write, dir: &Path, streams: u64, segment_bytes: u64) -> O
     let usual = event()?;
     let begun = Instant::now();
     let (mut events, mut peak) = (0, 0);
+    let mut raw = Raw::new(dir)?;
     for round in 0..3 {
         let of_round = streams * (3 - round) / 3;
         let every = (streams * 2 / RARE).max(1);
@@ -102,12 +133,19 @@ fn load(out: &mut impl Write, dir: &Path, streams: u64, segment_bytes: u64) -> O
             store.append(append)?;
             if first % 100_000 == 0 {
                 peak = peak.max(anonymous_bytes().unwrap_or(0));
+                raw.write()?;
             }
         }
         writeln!(out, "round {}: {events} events after {:.1} s", round + 1, begun.elapsed().as_secs_f64())?;
     }
-    let rate = events as f64 / begun.elapsed().as_secs_f64();
+    let rate = events as f64 / (begun.elapsed() - raw.took).as_secs_f64();
     writeln!(out, "loaded at {rate:.0} events a second; anonymous memory at most {} MB", peak >> 20)?;
+    let raw_rate = raw.events as f64 / raw.took.as_secs_f64();
+    writeln!(
+        out,
+        "raw write and sync of as many bytes: {raw_rate:.0} events a second, {:.2} times",
+        rate / raw_rate
+    )?;
     memory(out, "after loading")?;
     store.close()?;
     let stats = EventStore::open(Options::new(dir))?.stats()?;

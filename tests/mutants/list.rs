@@ -373,4 +373,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         by: "self.parts.iter().rev().take(1).take_while(|part| part.number() > stream.warmed.through)",
         caught_by: &[MACHINE, RACING],
     },
+    Mutant {
+        does: "writes an append again that was sent again while it was under way",
+        file: "src/commit/group.rs",
+        text: "if let Some(refusal) = self.check_ids(prepared)? {",
+        by: "if let Some(refusal) = self.check_ids(prepared)?.filter(|_| false) {",
+        caught_by: &["repeats::of_the_same_append_sent_several_times_at_once_one_is_written"],
+    },
+    Mutant {
+        does: "answers an event with the receipt of another that has its id",
+        file: "src/format/event.rs",
+        text: "&& new[43..] == stored[43..]",
+        by: "",
+        caught_by: &["repeats::an_event_that_says_something_else_cannot_have_the_id_of_another"],
+    },
+    Mutant {
+        does: "reads an event at a place that a wrong length led to",
+        file: "src/index/walk.rs",
+        text: "event::check(&segment.slice(offset, len as usize)?)",
+        by: "event::check(&segment.slice(offset, len as usize)?).or_else(|fault| if true { Ok(()) } else { Err(fault) })",
+        caught_by: &[FLIPPED],
+    },
 ];
