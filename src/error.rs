@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::{ExpectedVersion, NameError, Position, StreamName, StreamVersion};
+use crate::model::{Deletion, ExpectedVersion, NameError, Position, StreamName, StreamVersion};
 
 /// The store cannot do what was asked; reading or running it again may help, as each variant says.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,6 +50,16 @@ pub enum Error {
         missing: u64,
         /// How long building them will take, in seconds, at the pace so far.
         seconds: u64,
+    },
+    /// The stream was deleted. After a soft deletion an append makes it again, and its versions go on.
+    #[error("stream {stream} was deleted at version {version}")]
+    Gone {
+        /// The stream.
+        stream: StreamName,
+        /// The version that it stands at.
+        version: StreamVersion,
+        /// Whether it can be made again.
+        deletion: Deletion,
     },
     /// The store was opened for reading only.
     #[error("the store is open for reading only; open it for writing to do this")]
@@ -177,6 +187,14 @@ pub enum AppendError {
         expected: ExpectedVersion,
         /// The version that the stream stands at.
         actual: StreamVersion,
+    },
+    /// The stream was deleted for ever. Nothing was written: choose another stream.
+    #[error("stream {stream} was deleted for ever at version {version}; it takes no events again")]
+    Gone {
+        /// The stream.
+        stream: StreamName,
+        /// The version that it stood at.
+        version: StreamVersion,
     },
     /// An event matches a query that none was to match. Nothing was written: read what the query finds, decide again,
     /// retry with the position up to which you have read.

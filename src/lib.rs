@@ -33,6 +33,7 @@ mod format;
 mod import;
 mod index;
 mod inspect;
+mod lifecycle;
 mod log;
 mod meta;
 mod model;
@@ -56,10 +57,10 @@ pub use import::{BatchReport, ImportReport, Importer};
 pub use inspect::{Finding, Findings, Inspect};
 pub use log::TornTail;
 pub use model::{
-    Append, AppendedEvent, ContentType, Criterion, Data, DataError, Durability, EventId, EventType,
+    Append, AppendedEvent, ContentType, Criterion, Data, DataError, Deletion, Durability, EventId, EventType,
     ExpectedVersion, ExpectedVersionError, HistoryId, Label, Metadata, MetadataError, NameError, NewEvent,
-    Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName, StreamReceipt, StreamVersion,
-    Timestamp, TimestampError,
+    Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName, StreamReceipt, StreamSettings,
+    StreamVersion, Timestamp, TimestampError,
 };
 pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use read::{Direction, Events, Read, StreamInfo, Streams};

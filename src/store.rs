@@ -1,5 +1,6 @@
 //! `EventStore`: the store as its users see it. Each method is a line or two; the work is done in the layers below.
 
+mod keeper;
 mod open;
 
 use std::sync::Arc;
@@ -7,13 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use self::keeper::Keeper;
 use crate::clock::Clock;
 use crate::commit::{Committer, Ticket};
 use crate::error::{AppendError, Error, OpenError, SnapshotError};
 use crate::import::Importer;
+use crate::lifecycle::Lifecycles;
 use crate::log::TornTail;
 use crate::model::{
-    Append, ExpectedVersion, HistoryId, NewEvent, Position, Receipt, StreamName, StreamVersion,
+    Append, Deletion, ExpectedVersion, HistoryId, NewEvent, Position, Receipt, StreamName, StreamSettings,
+    StreamVersion,
 };
 use crate::options::{Limits, Options};
 use crate::read::{Events, Read, Reader, StreamInfo, Streams};
@@ -48,6 +52,7 @@ struct Core {
     committer: Option<Arc<Committer>>,
     reader: Reader,
     snapshots: Snapshots,
+    lifecycles: Arc<Lifecycles>,
     history: HistoryId,
     torn: Option<TornTail>,
     limits: Limits,
@@ -108,6 +113,10 @@ impl EventStore {
 
     fn committer(&self) -> Result<&Arc<Committer>, Error> {
         self.running()?.committer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    fn keeper(&self) -> Result<Keeper<'_>, Error> {
+        Ok(Keeper { core: self.running()?, committer: self.committer()? })
     }
 
     /// Appends atomically and waits until the events are durable.
@@ -240,10 +249,10 @@ impl EventStore {
         self.running()?.reader.stream_info(name)
     }
 
-    /// The streams whose first event lies after a position, in the order of their first events. System streams are left
-    /// out.
+    /// The streams whose first stored event lies after a position, in the order of these events. System streams are left
+    /// out, and streams that show no event.
     ///
-    /// With [`StreamInfo::first_position`] of the last one, the list can be continued later.
+    /// With [`StreamInfo::begins_at`] of the last one, the list can be continued later.
     ///
     /// ```
     /// # use annals::Position;
@@ -318,6 +327,75 @@ impl EventStore {
     pub fn delete_snapshots(&self, stream: &StreamName) -> Result<(), SnapshotError> {
         self.committer()?;
         self.running()?.snapshots.delete(stream)
+    }
+
+    /// Sets which of a stream's events are shown, in place of what was set before. The stream need not exist yet.
+    ///
+    /// What is not shown any more is gone for every reader at once; [`EventStore::scavenge`] gives its space back. Until then
+    /// wider settings show it again.
+    ///
+    /// ```
+    /// # use annals::{Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, Read, StreamName, StreamSettings};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = EventStore::open(Options::new(dir.path()))?;
+    /// # let stream = StreamName::parse("sensor-1")?;
+    /// # let event = NewEvent::new(EventType::parse("measured")?, Data::json(&())?);
+    /// # store.append_to(&stream, ExpectedVersion::None, vec![event; 5])?;
+    /// store.set_stream(&stream, StreamSettings { max_count: Some(2), ..StreamSettings::default() })?;
+    /// assert_eq!(store.read(Read::stream(stream.clone()))?.count(), 2);
+    /// assert_eq!(store.stream(&stream)?.map(|info| info.version.get()), Some(5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Gone`] for a stream that was deleted for ever, [`AppendError::Invalid`] for settings that cannot be
+    /// meant, and as [`EventStore::append`].
+    pub fn set_stream(&self, stream: &StreamName, settings: StreamSettings) -> Result<(), AppendError> {
+        self.keeper()?.set(stream, settings)
+    }
+
+    /// Deletes a stream: its events are gone for every reader. An append makes the stream again; its versions go on, and
+    /// snapshots of before are dropped. Tells the version that it stands at.
+    ///
+    /// ```
+    /// # use annals::{Data, Error, EventStore, EventType, ExpectedVersion, NewEvent, Options, Read, StreamName};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = EventStore::open(Options::new(dir.path()))?;
+    /// # let stream = StreamName::parse("order-1")?;
+    /// # let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&())?);
+    /// # store.append_to(&stream, ExpectedVersion::None, [event.clone()])?;
+    /// store.delete_stream(&stream, ExpectedVersion::Any)?;
+    /// assert!(matches!(store.read(Read::stream(stream.clone())), Err(Error::Gone { .. })));
+    ///
+    /// let receipt = store.append_to(&stream, ExpectedVersion::None, [event])?;
+    /// assert_eq!(receipt.streams[0].version.get(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Conflict`] when the stream is not as expected or does not exist, [`AppendError::Gone`] when it was
+    /// deleted for ever, and as [`EventStore::append`].
+    pub fn delete_stream(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedVersion,
+    ) -> Result<StreamVersion, AppendError> {
+        self.keeper()?.delete(stream, expected, Deletion::Soft)
+    }
+
+    /// Deletes a stream for ever: it takes no event again. Tells the version that it stood at.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::delete_stream`].
+    pub fn delete_stream_for_ever(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedVersion,
+    ) -> Result<StreamVersion, AppendError> {
+        self.keeper()?.delete(stream, expected, Deletion::Hard)
     }
 
     /// Starts an import: many events in order, in atomic batches, that can be repeated without harm. See [`Importer`].

@@ -268,7 +268,7 @@ fn a_length_that_leads_beyond_the_file_is_damage_at_its_record() {
     let whole = whole_store(10);
     let path = Path::new("store/log/0000000001.seg");
     // Behind both headers, OPEN, and the header of the first frame of events.
-    let record = 8192 + 96 + 64;
+    let record = 8192 + 104 + 64;
     let disk = whole.copy(Variant::Complete);
     disk.flip_bit(path, (record + 3) * 8).expect("the file is there");
     let told = open(on(&disk)).read(Read::all()).expect("a legal read").next();

@@ -6,6 +6,7 @@ mod conditions;
 mod crash;
 mod damage;
 mod damaged;
+mod deleting;
 mod faults;
 mod fuzz;
 mod golden;

@@ -22,12 +22,13 @@ const LAYERS: &str = "
      3  options
      4  log meta
      5  index
-     6  commit
-     7  read verify retention backup salvage inspect
-     8  subscription snapshot
-     9  group import
-    10  store
-    11  aggregate projection
+     6  lifecycle
+     7  commit
+     8  read verify backup salvage inspect
+     9  subscription snapshot scavenge
+    10  group import
+    11  store
+    12  aggregate projection
 ";
 
 /// Crates that one place alone may know: the crate, the place, why.

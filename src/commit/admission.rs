@@ -1,27 +1,71 @@
 //! Admission: whether an append may happen. A pure decision over stream versions.
 
 use crate::error::AppendError;
-use crate::model::{ExpectedVersion, StreamName, StreamVersion};
+use crate::model::{Deletion, ExpectedVersion, StreamName, StreamVersion};
+
+/// A stream as it stands, and what an append expects of it.
+#[derive(Clone, Copy)]
+pub(super) struct Stands<'a> {
+    pub(super) stream: &'a StreamName,
+    pub(super) expected: ExpectedVersion,
+    pub(super) actual: StreamVersion,
+    pub(super) deletion: Option<Deletion>,
+}
+
+impl Stands<'_> {
+    fn check(self) -> Result<(), AppendError> {
+        let Stands { stream, expected, actual, deletion } = self;
+        let holds = match (deletion, expected) {
+            (Some(Deletion::Hard), _) => {
+                return Err(AppendError::Gone { stream: stream.clone(), version: actual });
+            }
+            // It has no events any more, and goes on from its version.
+            (Some(Deletion::Soft), ExpectedVersion::None) => true,
+            (Some(Deletion::Soft), ExpectedVersion::Exists) => false,
+            _ => expected.holds_at(actual),
+        };
+        let conflict = || AppendError::Conflict { stream: stream.clone(), expected, actual };
+        if holds { Ok(()) } else { Err(conflict()) }
+    }
+}
 
 /// Checks each stream's expected version against where it stands; tells the first that is not as expected.
-pub(super) fn admit<'a>(
-    streams: impl IntoIterator<Item = (&'a StreamName, ExpectedVersion, StreamVersion)>,
-) -> Result<(), AppendError> {
-    match streams.into_iter().find(|(_, expected, actual)| !expected.holds_at(*actual)) {
-        None => Ok(()),
-        Some((stream, expected, actual)) => {
-            Err(AppendError::Conflict { stream: stream.clone(), expected, actual })
-        }
-    }
+pub(super) fn admit<'a>(streams: impl IntoIterator<Item = Stands<'a>>) -> Result<(), AppendError> {
+    streams.into_iter().try_for_each(Stands::check)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn stands(stream: &StreamName, expected: ExpectedVersion, actual: u64) -> Stands<'_> {
+        Stands { stream, expected, actual: StreamVersion::new(actual), deletion: None }
+    }
+
     fn answer(expected: ExpectedVersion, actual: u64) -> bool {
         let stream = StreamName::parse("s").expect("legal");
-        admit([(&stream, expected, StreamVersion::new(actual))]).is_ok()
+        admit([stands(&stream, expected, actual)]).is_ok()
+    }
+
+    #[test]
+    fn a_deleted_stream_has_no_events_and_keeps_its_version() {
+        let stream = StreamName::parse("s").expect("legal");
+        let admitted = |expected, deletion| {
+            let stands = Stands { deletion: Some(deletion), ..stands(&stream, expected, 5) };
+            admit([stands])
+        };
+        let (five, four) = (StreamVersion::new(5).into(), StreamVersion::new(4).into());
+        for expected in [ExpectedVersion::Any, ExpectedVersion::None, five] {
+            assert!(admitted(expected, Deletion::Soft).is_ok(), "{expected}");
+        }
+        for expected in [ExpectedVersion::Exists, four] {
+            let refusal = admitted(expected, Deletion::Soft);
+            assert!(matches!(refusal, Err(AppendError::Conflict { .. })), "{expected}");
+        }
+        for expected in [ExpectedVersion::Any, ExpectedVersion::None, ExpectedVersion::Exists, five, four] {
+            let refusal = admitted(expected, Deletion::Hard);
+            assert!(matches!(refusal, Err(AppendError::Gone { version, .. }) if version.get() == 5));
+        }
     }
 
     #[test]
@@ -37,10 +81,7 @@ mod tests {
     #[test]
     fn the_first_stream_that_differs_is_named() {
         let (one, two) = (StreamName::parse("one").expect("legal"), StreamName::parse("two").expect("legal"));
-        let streams = [
-            (&one, ExpectedVersion::Any, StreamVersion::new(3)),
-            (&two, ExpectedVersion::None, StreamVersion::new(7)),
-        ];
+        let streams = [stands(&one, ExpectedVersion::Any, 3), stands(&two, ExpectedVersion::None, 7)];
         assert!(matches!(
             admit(streams),
             Err(AppendError::Conflict { stream, actual, .. }) if stream == two && actual.get() == 7

@@ -22,6 +22,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::error::{AppendError, Error, OpenError};
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, catalog};
+use crate::lifecycle::Lifecycles;
 use crate::log::{Blank, LogWriter, Roll};
 use crate::model::Append;
 use crate::options::Limits;
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) catalog: Arc<Catalog>,
     pub(super) visible: Arc<Visible>,
     pub(super) indexing: Arc<Indexing>,
+    pub(super) lifecycles: Arc<Lifecycles>,
     pub(super) roll: Roll,
     pub(super) next_segment: Arc<Ahead<Blank>>,
     background: Background,
@@ -95,6 +97,7 @@ pub(crate) struct Parts {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) visible: Arc<Visible>,
     pub(crate) indexing: Arc<Indexing>,
+    pub(crate) lifecycles: Arc<Lifecycles>,
     pub(crate) roll: Roll,
     pub(crate) limits: Limits,
     pub(crate) budget: Budget,
@@ -111,6 +114,7 @@ impl Committer {
             catalog: parts.catalog,
             visible: parts.visible,
             indexing: parts.indexing,
+            lifecycles: parts.lifecycles,
             roll: parts.roll,
             next_segment: Arc::new(Ahead::new()),
             background: Background::start("annals-background", parts.background),
@@ -291,6 +295,8 @@ impl Shared {
             let here = active.stream(&parts, stream.hash, crate::model::Position::new(u64::MAX - 1))?;
             let head = if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };
             stream.warmed = Warmed { head, through: active.number() - 1 };
+            stream.lifecycle_of = self.lifecycles.newest();
+            stream.lifecycle = self.lifecycles.of(stream.name.as_str())?;
         }
         Ok(())
     }
@@ -299,6 +305,7 @@ impl Shared {
     fn check_conditions(&self, prepared: &mut Prepared) -> Result<(), AppendError> {
         let visible = self.visible.get();
         let parts = self.catalog.parts();
+        prepared.conditions_of = self.lifecycles.newest();
         for (number, condition) in prepared.conditions.iter_mut().enumerate() {
             if condition.after() > visible {
                 let what = format!(
@@ -308,7 +315,7 @@ impl Shared {
                 );
                 return Err(AppendError::Invalid { what });
             }
-            if let Some(refusal) = condition.check(number, &parts, visible)? {
+            if let Some(refusal) = condition.check(number, &parts, visible, &self.lifecycles)? {
                 return Err(refusal);
             }
         }

@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use crate::error::{AppendError, Error};
 use crate::format::event;
 use crate::index::{Part, Plan, Selection, TermHasher, Way, catalog};
+use crate::lifecycle::{Hidden, Lifecycles};
 use crate::model::{Position, RecordedEvent, RefusedBy, Timestamp};
 
 /// One condition, ready to be checked.
@@ -34,19 +35,26 @@ impl Condition {
         self.refused_by.after
     }
 
+    /// Forgets what was seen.
+    pub(super) fn begin_again(&mut self) {
+        self.seen = self.refused_by.after;
+    }
+
     /// Looks at what was committed since it was looked last, up to `visible`; the refusal, if an event matches. `number`
     /// says which of the append's conditions it is.
     pub(super) fn check(
         &mut self,
         number: usize,
-        parts: &[Arc<Part>],
+        parts: &Arc<Vec<Arc<Part>>>,
         visible: Position,
+        lifecycles: &Arc<Lifecycles>,
     ) -> Result<Option<AppendError>, Error> {
+        let mut hidden = Hidden::new(lifecycles, parts, visible);
         while self.seen < visible {
             let next = self.seen.next();
             let part = catalog::part_of(parts, next)
                 .ok_or_else(|| Error::invalid(format!("position {next} is not held")))?;
-            if let Some(event) = self.first_in(part, parts, visible)? {
+            if let Some(event) = self.first_in(part, parts, visible, hidden.as_mut())? {
                 return Ok(Some(self.refusal(number, &event)));
             }
             self.seen = part.first.advanced(part.events(visible).into()).previous();
@@ -60,6 +68,7 @@ impl Condition {
         part: &Part,
         parts: &[Arc<Part>],
         visible: Position,
+        mut hidden: Option<&mut Hidden>,
     ) -> Result<Option<RecordedEvent>, Error> {
         let mut selection = match &self.plan {
             None => None,
@@ -77,11 +86,24 @@ impl Condition {
                     _ => return Ok(None),
                 }
             }
-            let event = read(part, part.offset(ordinal)?)?;
-            if self.is_matched_by(&event) {
+            let place = part.place(ordinal)?;
+            ordinal += 1;
+            if place.is_removed() {
+                continue;
+            }
+            let event = part.event(place.offset())?;
+            if !self.is_matched_by(&event) {
+                continue;
+            }
+            let is_hidden = match &mut hidden {
+                None => false,
+                Some(hidden) => {
+                    hidden.has(event.stream(), event.stream_version(), || part.commit_time(place))?
+                }
+            };
+            if !is_hidden {
                 return Ok(Some(event));
             }
-            ordinal += 1;
         }
         Ok(None)
     }
@@ -115,15 +137,4 @@ impl Condition {
             condition,
         }
     }
-}
-
-/// The event whose record begins at `offset` of a part, checked. Its commit time is left out.
-fn read(part: &Part, offset: u32) -> Result<RecordedEvent, Error> {
-    let (segment, at) = (&part.segment, u64::from(offset));
-    let damaged = |fault: event::EventFault| segment.damaged(at, fault);
-    let mut header = [0; event::HEADER_LEN];
-    segment.read(&mut header, at)?;
-    let record = segment.slice(at, event::record_len(&header).map_err(damaged)?)?;
-    event::check(&record).map_err(damaged)?;
-    event::decode(record, Timestamp::default()).map_err(damaged)
 }

@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::admission::admit;
+use super::admission::{Stands, admit};
 use super::committer::{End, Pending, Shared};
 use super::prepared::{Prepared, Stream};
 use crate::error::{AppendError, Error};
 use crate::index::{Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
 use crate::log::Blank;
-use crate::model::{AppendedEvent, Durability, Position, Receipt, StreamReceipt, StreamVersion, Timestamp};
+use crate::model::{
+    AppendedEvent, Durability, Lifecycle, Position, Receipt, StreamReceipt, StreamVersion, Timestamp,
+};
 
 /// A group under way.
 pub(super) struct Group<'a> {
@@ -106,8 +108,10 @@ impl<'a> Group<'a> {
         self.ids.extend(given.map(|record| (record.terms.stream, record.terms.id)));
         self.index_bytes_coming +=
             records.iter().map(|record| MemoryIndex::bytes_of(&record.terms)).sum::<u64>();
+        let has_settings = pending.prepared.has_settings();
         self.admitted.push(Admitted { pending, offset, first, time: self.now, heads });
-        Ok(())
+        // What comes behind has to see them, and looks for them in what is durable.
+        if has_settings { self.flush() } else { Ok(()) }
     }
 
     /// Leaves out an append for which no segment could be made. Without space nothing was written, and the log goes on.
@@ -133,13 +137,25 @@ impl<'a> Group<'a> {
         let prepared = &mut pending.prepared;
         let (heads, others) = (self.heads_of(&prepared.streams)?, self.heads_of(&prepared.expected)?);
         let stands = prepared.streams.iter().zip(&heads).chain(prepared.expected.iter().zip(&others));
-        let stands = stands.map(|(stream, head)| (&stream.name, stream.expected, version(head)));
+        let stands = stands.map(|(stream, head)| {
+            let (stream, expected, actual) = (&stream.name, stream.expected, version(head));
+            Stands { stream, expected, actual, deletion: None }
+        });
+        let mut stands: Vec<Stands<'_>> = stands.collect();
+        for (stands, stream) in stands.iter_mut().zip(prepared.streams.iter().chain(&prepared.expected)) {
+            stands.deletion = self.lifecycle_of(stream)?.deletion(stands.actual);
+        }
         if let Err(refusal) = admit(stands) {
             return Ok(Err(refusal));
         }
         let visible = self.shared.visible.get();
+        // Settings that came since may show what was hidden when the caller looked.
+        let looks_again = prepared.conditions_of != self.shared.lifecycles.newest();
         for (number, condition) in prepared.conditions.iter_mut().enumerate() {
-            let refusal = condition.check(number, &self.parts, visible)?;
+            if looks_again {
+                condition.begin_again();
+            }
+            let refusal = condition.check(number, &self.parts, visible, &self.shared.lifecycles)?;
             let mut before = self.admitted.iter();
             let refusal = refusal.or_else(|| {
                 before.find_map(|earlier| condition.check_admitted(number, &earlier.pending.prepared))
@@ -173,6 +189,14 @@ impl<'a> Group<'a> {
         prepared.check_ids(&self.parts, &self.parts[later..], self.shared.visible.get())
     }
 
+    /// How it is with a stream: as its caller has seen it, unless settings of some stream came since.
+    fn lifecycle_of(&self, stream: &Stream) -> Result<Lifecycle, Error> {
+        match self.shared.lifecycles.newest() == stream.lifecycle_of {
+            true => Ok(stream.lifecycle),
+            false => self.shared.lifecycles.of(stream.name.as_str()),
+        }
+    }
+
     /// Where each stream stands, the appends admitted before included.
     fn heads_of(&self, streams: &[Stream]) -> Result<Vec<Option<Head>>, Error> {
         let head_of = |stream: &Stream| {
@@ -202,6 +226,11 @@ impl<'a> Group<'a> {
         }
         self.index_bytes_coming = 0;
         let last = self.end.writer.next().previous();
+        if self.admitted.iter().any(|admitted| admitted.pending.prepared.has_settings()) {
+            // The group ends with them. Before anyone is told: whoever knows of them must find them.
+            self.end.writer.note_settings(last);
+            self.shared.lifecycles.note(last);
+        }
         assert_eq!(
             self.end.memory.events(),
             last.next().since(self.end.part.first) as u32,

@@ -7,8 +7,10 @@ use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::index::{Head, RecordTerms, TermHasher};
+use crate::lifecycle::holds_settings;
 use crate::model::{
-    Append, EventId, ExpectedVersion, NewEvent, StreamName, StreamReceipt, StreamVersion, Timestamp,
+    Append, EventId, ExpectedVersion, Lifecycle, NewEvent, Position, StreamName, StreamReceipt,
+    StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -22,6 +24,8 @@ pub(crate) struct Prepared {
     /// The streams that it only has an expectation of.
     pub(super) expected: Vec<Stream>,
     pub(super) conditions: Vec<Condition>,
+    /// The newest settings of the store when its conditions were looked at.
+    pub(super) conditions_of: Position,
     /// The last segment that its ids were looked up in as it will be for ever.
     pub(super) looked_through: u64,
 }
@@ -48,6 +52,9 @@ pub(super) struct Stream {
     pub(super) expected: ExpectedVersion,
     pub(super) events: u64,
     pub(super) warmed: Warmed,
+    pub(super) lifecycle: Lifecycle,
+    /// The newest settings of the store when it was found out how it is with this stream.
+    pub(super) lifecycle_of: Position,
 }
 
 /// What the caller has looked up about a stream: its head in the segments up to `through`.
@@ -80,6 +87,8 @@ impl Prepared {
             expected,
             events: 0,
             warmed: Warmed { head: None, through: 0 },
+            lifecycle: Lifecycle::default(),
+            lifecycle_of: Position::START,
         };
         let mut prepared = Prepared {
             frame: vec![0; HEADER_LEN],
@@ -87,6 +96,7 @@ impl Prepared {
             streams: append.streams.into_iter().map(stream).collect(),
             expected: append.expected.into_iter().map(stream).collect(),
             conditions: append.refused_by.into_iter().map(|by| Condition::new(by, hasher)).collect(),
+            conditions_of: Position::START,
             looked_through: 0,
         };
         for of_stream in append.events {
@@ -117,6 +127,11 @@ impl Prepared {
         self.records.push(Record { start, len, crc, stream, id, id_given, timestamp_given, terms });
         // Stop early: an append far beyond the limit must not be encoded to its end.
         too_large("an append", self.frame.len() as u64, "bytes", limits.append_bytes_max)
+    }
+
+    /// Whether its last event is a stream's settings.
+    pub(super) fn has_settings(&self) -> bool {
+        self.streams.last().is_some_and(|stream| holds_settings(stream.name.as_str().as_bytes()))
     }
 
     /// Bytes that it holds while it waits.
@@ -178,7 +193,9 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     let written: HashSet<usize> = append.events.iter().map(|event| event.stream).collect();
     let mut named = HashSet::new();
     for (number, (stream, _)) in append.streams.iter().enumerate() {
-        check_owner(stream)?;
+        if !append.is_system {
+            check_owner(stream)?;
+        }
         if !named.insert(stream) {
             return invalid(format!("stream {stream} is named twice; put its events into one write"));
         }

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::prepared::{Prepared, Record};
 use crate::error::{AppendError, Error};
 use crate::format::event;
@@ -80,7 +78,7 @@ impl Prepared {
         for part in among.iter().rev() {
             let ordinals = part.ids(parts, record.terms.id)?;
             for ordinal in ordinals.into_iter().filter(|ordinal| *ordinal < part.events(visible)) {
-                let stored = record_at(part, part.offset(ordinal)?)?;
+                let stored = part.record(part.offset(ordinal)?)?;
                 let (new, old) = (event::found_by(self.bytes_of(record)), event::found_by(&stored));
                 let named = |found: event::FoundBy<'_>| (found.stream.to_owned(), found.id.to_owned());
                 if new.map(named) == old.map(named) {
@@ -121,9 +119,12 @@ impl Prepared {
         let mut of_frame = None;
         let mut position = Position::START;
         for (ordinal, record) in (first..).zip(&self.records) {
-            let offset = part.offset(ordinal)?;
-            let stored = record_at(part, offset)?;
-            let frame_at = u64::from(offset).saturating_sub(event::frame_back(&stored).into());
+            let place = part.place(ordinal)?;
+            if place.is_removed() {
+                return Ok(None);
+            }
+            let stored = part.record(place.offset())?;
+            let frame_at = u64::from(place.offset()).saturating_sub(event::frame_back(&stored).into());
             let (at, _) = *of_frame.get_or_insert((frame_at, event::position(&stored)));
             if at != frame_at || !event::repeats(self.bytes_of(record), &stored, record.timestamp_given) {
                 return Ok(None);
@@ -180,15 +181,4 @@ fn place_of_version(
         at = catalog::before(parts, &part, &here, hash)?;
     }
     Ok(None)
-}
-
-/// The record at `offset` of a part, checked.
-fn record_at(part: &Part, offset: u32) -> Result<Bytes, Error> {
-    let (segment, at) = (&part.segment, u64::from(offset));
-    let damaged = |fault: event::EventFault| segment.damaged(at, fault);
-    let mut header = [0; event::HEADER_LEN];
-    segment.read(&mut header, at)?;
-    let record = segment.slice(at, event::record_len(&header).map_err(damaged)?)?;
-    event::check(&record).map_err(damaged)?;
-    Ok(record)
 }

@@ -2,15 +2,18 @@
 
 use super::field::{bytes, i64_at, put, u64_at};
 use super::frame::{FrameHeader, HEADER_LEN, TRAILER_LEN, encode_trailer};
-use crate::model::{HistoryId, Timestamp};
+use crate::model::{HistoryId, Position, Timestamp};
 
-/// Body of OPEN: 24 bytes.
+/// Body of OPEN: 32 bytes; 24 in segments of version 1, which have no settings before them.
 ///
 /// | offset | size | field     | meaning                                                     |
 /// |-------:|-----:|-----------|-------------------------------------------------------------|
 /// |      0 |   16 | `history` | id of the history that the segment continues                |
 /// |     16 |    8 | `seal_at` | offset of SEAL in the segment before; 0 in the first segment|
-const OPEN_BODY_LEN: usize = 24;
+/// |     24 |    8 | `settings`| position of the last event before that is a stream's settings; 0 when there is none |
+const OPEN_BODY_LEN: usize = 32;
+
+const OPEN_BODY_LEN_V1: usize = 24;
 
 /// Body of SEAL: 32 bytes.
 ///
@@ -52,19 +55,29 @@ impl Seal {
 pub(crate) struct Open {
     pub(crate) history: HistoryId,
     pub(crate) seal_at: u64,
+    pub(crate) settings: Position,
 }
 
 pub(crate) fn open_body(open: &Open) -> [u8; OPEN_BODY_LEN] {
     let mut out = [0; OPEN_BODY_LEN];
     put(&mut out, 0, *open.history.as_bytes());
     put(&mut out, 16, open.seal_at.to_le_bytes());
+    put(&mut out, 24, open.settings.get().to_le_bytes());
     out
 }
 
 /// Reads the body of an OPEN frame; none when the body has another length.
 pub(crate) fn decode_open(body: &[u8]) -> Option<Open> {
-    let body: &[u8; OPEN_BODY_LEN] = body.try_into().ok()?;
-    Some(Open { history: HistoryId::from_bytes(bytes(body, 0)), seal_at: u64_at(body, 16) })
+    let settings = match body.len() {
+        OPEN_BODY_LEN => u64_at(body, 24),
+        OPEN_BODY_LEN_V1 => 0,
+        _ => return None,
+    };
+    Some(Open {
+        history: HistoryId::from_bytes(bytes(body, 0)),
+        seal_at: u64_at(body, 16),
+        settings: Position::new(settings),
+    })
 }
 
 pub(crate) fn seal_body(seal: &Seal) -> [u8; SEAL_BODY_LEN] {

@@ -13,10 +13,10 @@ use crate::model::{Position, Timestamp};
 /// |-------:|-----:|----------------|----------------------------------------------------------------------|
 /// |      0 |    4 | `magic`        | `ANFR`                                                               |
 /// |      4 |    4 | `len`          | of the whole frame, header and trailer included; a multiple of 8     |
-/// |      8 |    1 | `kind`         | 1 OPEN, 2 DATA, 3 SEAL, 4 CLOSE                                      |
+/// |      8 |    1 | `kind`         | 1 OPEN, 2 DATA, 3 SEAL, 4 CLOSE, 5 REMOVED                           |
 /// |      9 |    3 |                | zero                                                                 |
-/// |     12 |    4 | `count`        | events in a DATA frame, else 0                                       |
-/// |     16 |    8 | `first`        | position of the first event; else the position the next event gets   |
+/// |     12 |    4 | `count`        | events in a DATA frame, or that a REMOVED frame stands for; else 0   |
+/// |     16 |    8 | `first`        | position of the first of them; else the position the next event gets |
 /// |     24 |    8 | `durable`      | the durable position when the frame was built                        |
 /// |     32 |    8 | `commit_time`  | nanoseconds since 1970; never decreases                              |
 /// |     40 |    8 | `epoch`        | raised each time the store is opened for writing                     |
@@ -51,6 +51,8 @@ pub(crate) enum FrameKind {
     Seal = 3,
     /// The store was closed cleanly here.
     Close = 4,
+    /// Retention removed the events that stood here.
+    Removed = 5,
 }
 
 /// The header of a frame.
@@ -145,6 +147,7 @@ impl FrameHeader {
             2 => FrameKind::Data,
             3 => FrameKind::Seal,
             4 => FrameKind::Close,
+            5 => FrameKind::Removed,
             _ => return Err(shape),
         };
         if !len.is_multiple_of(8) || !(HEADER_LEN + TRAILER_LEN..=FRAME_LEN_MAX).contains(&(len as usize)) {
@@ -229,7 +232,7 @@ pub(crate) fn check_frame(frame: &[u8], header: &FrameHeader, header_crc: u32) -
     let body = &rest[HEADER_LEN..];
     let found = match header.kind {
         FrameKind::Data => data_body_crc(body, header)?,
-        FrameKind::Open | FrameKind::Seal | FrameKind::Close => crc32fast::hash(body),
+        FrameKind::Open | FrameKind::Seal | FrameKind::Close | FrameKind::Removed => crc32fast::hash(body),
     };
     if found != header.body_crc {
         return Err(FrameFault::BodyCrc { wanted: header.body_crc, found });

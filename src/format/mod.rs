@@ -8,6 +8,7 @@ pub(crate) mod event;
 mod field;
 pub(crate) mod frame;
 pub(crate) mod index;
+pub(crate) mod removed;
 pub(crate) mod segment;
 pub(crate) mod state;
 #[cfg(test)]
@@ -17,8 +18,9 @@ mod varint;
 pub(crate) use frame::{FrameFault, FrameHeader, FrameKind};
 pub(crate) use segment::SegmentHeader;
 
-/// The version of the format that this code writes, and the highest it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The version of segments that this code writes, and the highest it reads. Version 1 has no REMOVED frames, no rewritten
+/// segments, and OPEN says nothing of settings.
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// The largest position, version, epoch or sequence number. No store comes near it, and what is found below it can be
 /// counted on from without overflow.
@@ -53,7 +55,7 @@ pub(crate) enum HeaderFault {
     Magic { wanted: &'static str },
     #[error("header checksum {found:#010x}, wanted {wanted:#010x}")]
     Checksum { wanted: u32, found: u32 },
-    #[error("format version {found}, this version of annals reads version {FORMAT_VERSION}")]
+    #[error("format version {found}, this version of annals reads versions 1 to {FORMAT_VERSION}")]
     Version { found: u32 },
     #[error("index version {found}, this version of annals reads version {}", index::INDEX_VERSION)]
     IndexVersion { found: u32 },

@@ -19,8 +19,11 @@ use super::{FORMAT_VERSION, HeaderFault, SegmentNumber, StoreId};
 /// |     48 |    8 | `salt`         | random; part of every frame checksum                         |
 /// |     56 |    8 | `capacity`     | length of the file                                           |
 /// |     64 |   16 | `term_key`     | key of the term hash, one per store                          |
-/// |     80 |    4 | `generation`   | 0; counts rewrites of the segment                            |
-/// |     84 |   40 |                | zero                                                         |
+/// |     80 |    4 | `generation`   | how often the segment was rewritten                          |
+/// |     84 |    4 | `old_seal_crc` | rewritten: `header_crc` of the SEAL that it had at first     |
+/// |     88 |    8 | `old_seal_at`  | rewritten: where that SEAL stood                             |
+/// |     96 |    8 | `seal_at`      | rewritten: where its SEAL stands                             |
+/// |    104 |   20 |                | zero                                                         |
 /// |    124 |    4 | `crc`          | of the bytes before                                          |
 pub(crate) const HEADER_LEN: usize = 128;
 
@@ -41,10 +44,28 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: u64,
     pub(crate) capacity: u64,
     pub(crate) term_key: [u8; 16],
+    pub(crate) rewritten: Rewritten,
+}
+
+/// What a segment says of itself once retention has rewritten it; all 0 in one that has never been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Rewritten {
+    /// How often.
     pub(crate) generation: u32,
+    /// The `header_crc` of the SEAL that the segment had at first, which the OPEN after it names.
+    pub(crate) old_seal_crc: u32,
+    /// Where that SEAL stood.
+    pub(crate) old_seal_at: u64,
+    /// Where its SEAL stands.
+    pub(crate) seal_at: u64,
 }
 
 impl SegmentHeader {
+    /// Whether retention has rewritten the segment: its events may have gaps between them.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.rewritten.generation > 0
+    }
+
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         put(&mut out, 0, MAGIC);
@@ -54,7 +75,10 @@ impl SegmentHeader {
         put(&mut out, 48, self.salt.to_le_bytes());
         put(&mut out, 56, self.capacity.to_le_bytes());
         put(&mut out, 64, self.term_key);
-        put(&mut out, 80, self.generation.to_le_bytes());
+        put(&mut out, 80, self.rewritten.generation.to_le_bytes());
+        put(&mut out, 84, self.rewritten.old_seal_crc.to_le_bytes());
+        put(&mut out, 88, self.rewritten.old_seal_at.to_le_bytes());
+        put(&mut out, 96, self.rewritten.seal_at.to_le_bytes());
         let crc = crc32fast::hash(&out[..124]);
         put(&mut out, 124, crc.to_le_bytes());
         out
@@ -68,10 +92,10 @@ impl SegmentHeader {
         if found != wanted {
             return Err(HeaderFault::Checksum { wanted, found });
         }
-        if u32_at(from, 8) != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&u32_at(from, 8)) {
             return Err(HeaderFault::Version { found: u32_at(from, 8) });
         }
-        // Version 1 knows no features yet: one that only writers must know is refused too, until readers are told apart.
+        // These versions know no features: one that only writers must know is refused too, until readers are told apart.
         if u32_at(from, 12) != 0 || u32_at(from, 16) != 0 {
             return Err(HeaderFault::Features { found: u32_at(from, 12) | u32_at(from, 16) });
         }
@@ -81,7 +105,12 @@ impl SegmentHeader {
             salt: u64_at(from, 48),
             capacity: u64_at(from, 56),
             term_key: bytes(from, 64),
-            generation: u32_at(from, 80),
+            rewritten: Rewritten {
+                generation: u32_at(from, 80),
+                old_seal_crc: u32_at(from, 84),
+                old_seal_at: u64_at(from, 88),
+                seal_at: u64_at(from, 96),
+            },
         })
     }
 }
@@ -97,7 +126,7 @@ mod tests {
             salt: 0x0102_0304_0506_0708,
             capacity: 1 << 20,
             term_key: [9; 16],
-            generation: 2,
+            rewritten: Rewritten { generation: 2, old_seal_crc: 5, old_seal_at: 1 << 40, seal_at: 8288 },
         }
     }
 
@@ -119,9 +148,9 @@ mod tests {
     #[test]
     fn a_later_version_is_told_apart_from_damage() {
         let mut later = header().encode();
-        put(&mut later, 8, 2_u32.to_le_bytes());
+        put(&mut later, 8, 3_u32.to_le_bytes());
         let crc = crc32fast::hash(&later[..124]);
         put(&mut later, 124, crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&later), Err(HeaderFault::Version { found: 2 }));
+        assert_eq!(SegmentHeader::decode(&later), Err(HeaderFault::Version { found: 3 }));
     }
 }

@@ -1,7 +1,7 @@
 //! STATE: two alternating slots that remember the durable position, for advice only.
 
 use super::field::{bytes, put, u32_at, u64_at};
-use super::{FORMAT_VERSION, NUMBER_MAX, SegmentNumber, StoreId};
+use super::{NUMBER_MAX, SegmentNumber, StoreId};
 use crate::model::{HistoryId, Position};
 
 /// A slot of STATE: 96 bytes, at offset 0 or [`SLOT_STRIDE`].
@@ -9,7 +9,7 @@ use crate::model::{HistoryId, Position};
 /// | offset | size | field      | meaning                                       |
 /// |-------:|-----:|------------|-----------------------------------------------|
 /// |      0 |    8 | `magic`    | `ANNALSST`                                    |
-/// |      8 |    4 | `version`  | format version                                |
+/// |      8 |    4 | `version`  | of STATE: 1                                   |
 /// |     12 |    4 |            | zero                                          |
 /// |     16 |   16 | `store`    | id of the store                               |
 /// |     32 |   16 | `history`  | id of the history                             |
@@ -22,6 +22,9 @@ pub(crate) const SLOT_LEN: usize = 96;
 
 /// The slots lie in different sectors, so that one torn write leaves the other.
 pub(crate) const SLOT_STRIDE: u64 = 4096;
+
+/// The version of STATE that this code writes and reads.
+const STATE_VERSION: u32 = 1;
 
 /// What such a file begins with.
 pub(crate) const MAGIC: [u8; 8] = *b"ANNALSST";
@@ -42,7 +45,7 @@ impl State {
     pub(crate) fn encode(&self) -> [u8; SLOT_LEN] {
         let mut out = [0; SLOT_LEN];
         put(&mut out, 0, MAGIC);
-        put(&mut out, 8, FORMAT_VERSION.to_le_bytes());
+        put(&mut out, 8, STATE_VERSION.to_le_bytes());
         put(&mut out, 16, self.store.0);
         put(&mut out, 32, *self.history.as_bytes());
         put(&mut out, 48, self.sequence.to_le_bytes());
@@ -56,7 +59,7 @@ impl State {
     /// Reads a slot; none when it was never written, or not wholly.
     pub(crate) fn decode(from: &[u8; SLOT_LEN]) -> Option<State> {
         let valid = from[..8] == MAGIC
-            && u32_at(from, 8) == FORMAT_VERSION
+            && u32_at(from, 8) == STATE_VERSION
             && crc32fast::hash(&from[..92]) == u32_at(from, 92)
             && u64_at(from, 48) <= NUMBER_MAX;
         valid.then(|| State {

@@ -14,12 +14,13 @@ const DOCUMENT: &str = include_str!("../../docs/format.md");
 const SALT: u64 = 0x1122_3344_5566_7788;
 
 /// The files whose tables the document repeats.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 9] = [
     ("control.rs", include_str!("control.rs")),
     ("event.rs", include_str!("event.rs")),
     ("frame.rs", include_str!("frame.rs")),
     ("index.rs", include_str!("index.rs")),
     ("segment.rs", include_str!("segment.rs")),
+    ("removed.rs", include_str!("removed.rs")),
     ("state.rs", include_str!("state.rs")),
     ("envelope.rs", include_str!("../meta/envelope.rs")),
     ("sled.rs", include_str!("../meta/sled.rs")),
@@ -56,7 +57,7 @@ fn frames_of_the_example() -> Vec<u8> {
     };
     let history = HistoryId::from_bytes(std::array::from_fn(|at| 0xa0 + at as u8));
     let mut out = Vec::new();
-    let body = open_body(&Open { history, seal_at: 0 });
+    let body = open_body(&Open { history, seal_at: 0, settings: Position::START });
     header.chain = control::encode(&mut out, header, &body, SALT, FRAMES_AT);
 
     let data = Data::from_json_bytes(&br#"{"total":5}"#[..]).expect("is JSON");

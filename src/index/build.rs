@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::memory::{MemoryIndex, NewEntry, Previous};
+use super::place::Place;
 use super::term::TermHasher;
 use crate::error::Error;
 use crate::format::index::filter::{self, BLOCK_LEN};
@@ -10,15 +11,18 @@ use crate::format::index::row::{StreamRow, TermRow, known_bytes};
 use crate::format::index::{
     BLOCK, HEADER_LEN, IndexHeader, TIME_STEP, directory_bits, encode_id, postings, slot,
 };
-use crate::format::{FrameKind, event};
+use crate::format::{FrameKind, event, removed};
 use crate::log::{Frame, Scanned, Segment, scan};
 use crate::model::{Position, StreamVersion, Timestamp};
 use crate::vfs::{Disk, OpenMode};
 
 /// Adds the events of a frame to an index.
 pub(crate) fn add_frame(index: &MemoryIndex, frame: &Frame, hasher: &TermHasher) {
-    if frame.header.kind != FrameKind::Data {
-        return;
+    if frame.header.kind == FrameKind::Removed {
+        index.insert_removed(frame.offset as u32, frame.header.count);
+        for last in removed::streams(frame.body()) {
+            index.insert_past(hasher.stream(last.stream), last.version);
+        }
     }
     for (offset, record) in frame.records() {
         let Some(terms) = hasher.record(record) else { continue };
@@ -100,7 +104,7 @@ pub(super) fn encode(
         ..header
     };
     let sections = [
-        numbers((0..index.events()).map(|ordinal| index.offset(ordinal))),
+        numbers((0..index.events()).map(|ordinal| index.place(ordinal).number())),
         numbers(terms.directory),
         terms.rows,
         terms.postings,
@@ -144,17 +148,20 @@ fn numbers(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
 fn times(index: &MemoryIndex, segment: &Segment) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
     for ordinal in (0..index.events()).step_by(TIME_STEP as usize) {
-        let time = commit_time(segment, index.offset(ordinal).into())?;
+        let time = commit_time(segment, index.place(ordinal))?;
         out.extend_from_slice(&time.as_nanos().to_le_bytes());
     }
     Ok(out)
 }
 
-/// When the record at an offset was committed: its frame says it.
-fn commit_time(segment: &Segment, at: u64) -> Result<Timestamp, Error> {
-    let mut record = [0; event::HEADER_LEN];
-    segment.read(&mut record, at)?;
-    let frame = at.saturating_sub(event::frame_back(&record).into());
+/// When what is at a place was committed: its frame says it.
+pub(super) fn commit_time(segment: &Segment, place: Place) -> Result<Timestamp, Error> {
+    let mut frame = u64::from(place.offset());
+    if !place.is_removed() {
+        let mut record = [0; event::HEADER_LEN];
+        segment.read(&mut record, frame)?;
+        frame = frame.saturating_sub(event::frame_back(&record).into());
+    }
     let header = segment.frame_header(frame)?;
     header.map(|(header, _)| header.commit_time).map_err(|fault| segment.damaged(frame, fault))
 }
@@ -212,7 +219,8 @@ impl Terms {
                 StreamRow { first: facts.first, bytes: facts.bytes, back }
             });
             terms.streams += u32::from(stream.is_some());
-            terms.begun += u32::from(stream.is_some_and(|stream| stream.first == StreamVersion::new(1)));
+            let begins = here.count > 0 && stream.is_some_and(|stream| stream.first == StreamVersion::new(1));
+            terms.begun += u32::from(begins);
             let postings = if here.count == 1 { ordinals[0] } else { at };
             TermRow { hash, count: here.count, postings, stream }.encode(known_bytes(bits), &mut terms.rows);
         }
@@ -233,15 +241,17 @@ impl Ids {
         let bits = directory_bits(index.events() as usize);
         let mut ids = Ids { bits, directory: Vec::with_capacity((1 << bits) + 1), entries: Vec::new() };
         let of = |ordinal| (slot(index.id_of(ordinal), bits), index.id_of(ordinal) as u32, ordinal);
-        let mut sorted: Vec<(u64, u32, u32)> = (0..index.events()).map(of).collect();
+        let held = (0..index.events()).filter(|ordinal| !index.place(*ordinal).is_removed());
+        let mut sorted: Vec<(u64, u32, u32)> = held.map(of).collect();
         sorted.sort_unstable();
+        let count = sorted.len() as u32;
         for (number, (slot, hash, ordinal)) in (0..).zip(sorted) {
             while ids.directory.len() as u64 <= slot {
                 ids.directory.push(number);
             }
             ids.entries.extend_from_slice(&encode_id(hash, ordinal));
         }
-        ids.directory.resize((1 << bits) + 1, index.events());
+        ids.directory.resize((1 << bits) + 1, count);
         ids
     }
 }
@@ -252,7 +262,7 @@ pub(super) fn wanted(segment: &Segment, first: Position, seal_crc: u32, events: 
         store: segment.header.store,
         number: segment.number(),
         salt: segment.header.salt,
-        generation: segment.header.generation,
+        generation: segment.header.rewritten.generation,
         seal_crc,
         first,
         events,

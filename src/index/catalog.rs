@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::memory::Previous;
 use super::part::{Part, StreamHere};
 use crate::error::Error;
-use crate::model::{Position, StreamVersion};
+use crate::model::{Position, StreamVersion, Timestamp};
 
 /// Where a stream stands, and in which segment its newest event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,13 @@ impl Catalog {
 pub(crate) fn part_of(parts: &[Arc<Part>], position: Position) -> Option<&Arc<Part>> {
     let after = parts.partition_point(|part| part.first <= position);
     parts.get(after.checked_sub(1)?)
+}
+
+/// When the event at a position was committed, or of one that has been removed, a time between those of its neighbours.
+pub(crate) fn time_at(parts: &[Arc<Part>], position: Position) -> Result<Timestamp, Error> {
+    let part =
+        part_of(parts, position).ok_or_else(|| Error::invalid(format!("position {position} is not held")))?;
+    part.commit_time(part.place(position.since(part.first) as u32)?)
 }
 
 /// Where a stream stands: looked up in the newest part first.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use super::place::Place;
 use crate::format::index::filter::{self, BLOCK_LEN};
 use crate::format::index::postings::{self, RUN, RUN_BYTES_MAX, RUN_ENTRY_LEN, RunEntry};
 use crate::format::index::row::{TermRow, known_bytes};
@@ -74,7 +75,7 @@ impl FileIndex {
     }
 
     /// Checks the blocks of `len` bytes at `at` of a section, and tells where they are in the file.
-    fn place(&self, section: Section, at: u64, len: u64) -> Result<u64, Unusable> {
+    fn checked(&self, section: Section, at: u64, len: u64) -> Result<u64, Unusable> {
         let start = self.sections[section as usize].checked_add(at).ok_or(Unusable)?;
         let end = start.checked_add(len).ok_or(Unusable)?;
         if end > self.sections[section as usize + 1] {
@@ -88,13 +89,13 @@ impl FileIndex {
 
     /// Copies `buffer.len()` bytes at `at` of a section.
     fn read(&self, section: Section, at: u64, buffer: &mut [u8]) -> Result<(), Unusable> {
-        let start = self.place(section, at, buffer.len() as u64)?;
+        let start = self.checked(section, at, buffer.len() as u64)?;
         Ok(self.map.read(buffer, start)?)
     }
 
     /// The `len` bytes at `at` of a section.
     fn slice(&self, section: Section, at: u64, len: usize) -> Result<Bytes, Unusable> {
-        let start = self.place(section, at, len as u64)?;
+        let start = self.checked(section, at, len as u64)?;
         Ok(self.map.slice(start, len)?)
     }
 
@@ -121,15 +122,15 @@ impl FileIndex {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    pub(super) fn offset(&self, ordinal: u32) -> Result<u32, Unusable> {
-        self.number(Section::Offsets, u64::from(ordinal))
+    pub(super) fn place(&self, ordinal: u32) -> Result<Place, Unusable> {
+        self.number(Section::Offsets, u64::from(ordinal)).map(Place::from_number)
     }
 
-    /// Appends to `out` the offsets of the events `from` to `to`, exclusive.
-    pub(super) fn offsets(&self, from: u32, to: u32, out: &mut Vec<u32>) -> Result<(), Unusable> {
+    /// Appends to `out` the places of the events `from` to `to`, exclusive.
+    pub(super) fn places(&self, from: u32, to: u32, out: &mut Vec<Place>) -> Result<(), Unusable> {
         let bytes = self.slice(Section::Offsets, u64::from(from) * 4, (to - from) as usize * 4)?;
         let (numbers, _) = bytes.as_chunks::<4>();
-        out.extend(numbers.iter().map(|number| u32::from_le_bytes(*number)));
+        out.extend(numbers.iter().map(|number| Place::from_number(u32::from_le_bytes(*number))));
         Ok(())
     }
 
@@ -255,6 +256,9 @@ impl FileIndex {
 
     /// How many of a row's events have ordinals below `ordinal`.
     pub(super) fn rank(&self, row: &TermRow, ordinal: u32) -> Result<u32, Unusable> {
+        if row.count == 0 {
+            return Ok(0);
+        }
         if row.count == 1 {
             return Ok(u32::from(row.postings < ordinal));
         }

@@ -9,6 +9,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::place::Place;
 use super::term::RecordTerms;
 use crate::model::StreamVersion;
 
@@ -101,6 +102,8 @@ struct Entry {
     first: AtomicU64,
     previous: AtomicU64,
     bytes: AtomicU64,
+    /// 1 for a stream whose version is known from a REMOVED frame, so that it has one without an event here.
+    has_past: AtomicU32,
 }
 
 impl Entry {
@@ -197,6 +200,30 @@ impl MemoryIndex {
         (size_of::<Event>() + (1 + terms.others.len()) * size_of::<Entry>()) as u64
     }
 
+    /// Adds as many events as a REMOVED frame stands for, which begins at `offset`.
+    pub(crate) fn insert_removed(&self, offset: u32, count: u32) {
+        let from = self.events.load(Ordering::Relaxed);
+        for ordinal in from..from + count {
+            let event = self.event_list.reserve(ordinal);
+            event.offset.store(Place::removed(offset).number(), Ordering::Relaxed);
+        }
+        self.events.store(from + count, Ordering::Release);
+    }
+
+    /// Adds a stream of which every event up to `version` has been removed. Only while no reader looks.
+    pub(crate) fn insert_past(&self, stream: u128, version: StreamVersion) {
+        let entry = match self.entry(stream) {
+            Some((_, entry)) => entry,
+            None => self.add_entry(stream, |entry| {
+                entry.previous.store(Previous::Unknown.to_number(), Ordering::Relaxed);
+            }),
+        };
+        entry.has_past.store(1, Ordering::Relaxed);
+        if entry.count.load(Ordering::Relaxed) == 0 {
+            entry.first.store(version.next().get(), Ordering::Relaxed);
+        }
+    }
+
     /// Adds the next event. Only the one writer calls this.
     pub(crate) fn insert(&self, new: NewEntry<'_>) {
         let ordinal = self.events.load(Ordering::Relaxed);
@@ -228,20 +255,30 @@ impl MemoryIndex {
         if let Some((_, entry)) = self.entry(hash) {
             let count = entry.count.load(Ordering::Relaxed);
             // A tag that an event carries twice counts once.
-            if count == 0 || self.ordinal(entry, count - 1) != ordinal {
+            if count == 0 {
+                entry.first_ordinal.store(ordinal, Ordering::Relaxed);
+                entry.count.store(1, Ordering::Release);
+            } else if self.ordinal(entry, count - 1) != ordinal {
                 self.push(entry, count, ordinal);
                 entry.count.store(count + 1, Ordering::Release);
             }
             return entry;
         }
+        self.add_entry(hash, |entry| {
+            entry.first_ordinal.store(ordinal, Ordering::Relaxed);
+            fill(entry);
+            entry.count.store(1, Ordering::Release);
+        })
+    }
+
+    /// Adds an entry, which `fill` completes before anyone can reach it.
+    fn add_entry(&self, hash: u128, fill: impl FnOnce(&Entry)) -> &Entry {
         let number = self.terms.load(Ordering::Relaxed);
         let entry = self.entries.reserve(number);
         entry.hash_high.store((hash >> 64) as u64, Ordering::Relaxed);
         entry.hash_low.store(hash as u64, Ordering::Relaxed);
-        entry.first_ordinal.store(ordinal, Ordering::Relaxed);
         entry.block.store(Block { begin: NONE, level: 0 }.to_word(), Ordering::Relaxed);
         fill(entry);
-        entry.count.store(1, Ordering::Release);
         let bucket = &self.term_buckets[bucket((hash >> 64) as u64, self.term_buckets.len())];
         entry.next.store(bucket.load(Ordering::Relaxed), Ordering::Relaxed);
         bucket.store(number, Ordering::Release);
@@ -300,9 +337,9 @@ impl MemoryIndex {
         None
     }
 
-    /// The offset of the event with this ordinal, which has been added.
-    pub(crate) fn offset(&self, ordinal: u32) -> u32 {
-        self.event_list.get(ordinal).offset.load(Ordering::Relaxed)
+    /// The place of the event with this ordinal, which has been added.
+    pub(crate) fn place(&self, ordinal: u32) -> Place {
+        Place::from_number(self.event_list.get(ordinal).offset.load(Ordering::Relaxed))
     }
 
     /// The hash of an event's id.
@@ -310,7 +347,8 @@ impl MemoryIndex {
         self.event_list.get(ordinal).id.load(Ordering::Relaxed)
     }
 
-    /// A term's events among the first `events` of the segment; none when it has none there.
+    /// A term's events among the first `events` of the segment; none when it has none there, and is no stream that is known
+    /// by its past alone.
     pub(crate) fn term(&self, hash: u128, events: u32) -> Option<TermHere> {
         let (number, _) = self.entry(hash)?;
         self.term_of(number, events)
@@ -318,10 +356,11 @@ impl MemoryIndex {
 
     /// The same for the entry of a number, which is below the count of terms.
     pub(super) fn term_of(&self, number: u32, events: u32) -> Option<TermHere> {
-        let count = self.entries.get(number).count.load(Ordering::Acquire);
-        let here = TermHere { entry: number, count };
+        let entry = self.entries.get(number);
+        let here = TermHere { entry: number, count: entry.count.load(Ordering::Acquire) };
         let count = self.rank(&here, events);
-        (count > 0).then_some(TermHere { entry: number, count })
+        let is_known = count > 0 || entry.has_past.load(Ordering::Relaxed) == 1;
+        is_known.then_some(TermHere { entry: number, count })
     }
 
     pub(super) fn hash_of(&self, number: u32) -> u128 {
@@ -510,7 +549,7 @@ mod tests {
                     while seen < events {
                         seen = index.events();
                         let Some(last) = seen.checked_sub(1) else { continue };
-                        assert_eq!(index.offset(last), last * 8);
+                        assert_eq!(index.place(last), Place::record(last * 8));
                         let here = index.term(stream_hash(last % 3), seen).expect("has an event");
                         assert_eq!(here.count, last / 3 + 1);
                         assert_eq!(ordinals(&index, &here, here.count - 1, here.count), [last]);

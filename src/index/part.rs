@@ -10,19 +10,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 
 use super::backlog::Backlog;
-use super::build::{encode, read_segment, wanted, write_file};
+use super::build::{commit_time, encode, read_segment, wanted, write_file};
 use super::catalog::older;
 use super::file::{FileIndex, Unusable};
 use super::kept::{Cell, Kept};
 use super::memory::{MemoryIndex, Previous};
+use super::place::Place;
 use super::term::TermHasher;
 use super::walk::Walk;
 use crate::error::Error;
+use crate::format::event;
 use crate::format::index::IndexHeader;
 use crate::log::Segment;
-use crate::model::Position;
+use crate::model::{Position, RecordedEvent, Timestamp};
 use crate::vfs::{Disk, Map};
 
 /// How the parts of a store build and open their indexes.
@@ -144,6 +147,30 @@ impl Part {
 
     pub(crate) fn number(&self) -> u64 {
         self.segment.number().0
+    }
+
+    /// The record that begins at `offset`, checked.
+    pub(crate) fn record(&self, offset: u32) -> Result<Bytes, Error> {
+        let at = u64::from(offset);
+        let damaged = |fault: event::EventFault| self.segment.damaged(at, fault);
+        let mut header = [0; event::HEADER_LEN];
+        self.segment.read(&mut header, at)?;
+        let record = self.segment.slice(at, event::record_len(&header).map_err(damaged)?)?;
+        event::check(&record).map_err(damaged)?;
+        Ok(record)
+    }
+
+    /// When what is at a place was committed: its frame says it. Of events that have been removed, a time between those of
+    /// their neighbours.
+    pub(crate) fn commit_time(&self, place: Place) -> Result<Timestamp, Error> {
+        commit_time(&self.segment, place)
+    }
+
+    /// The event whose record begins at `offset`, checked. Its commit time, which its frame has, is left out.
+    pub(crate) fn event(&self, offset: u32) -> Result<RecordedEvent, Error> {
+        let record = self.record(offset)?;
+        event::decode(record, Timestamp::default())
+            .map_err(|fault| self.segment.damaged(offset.into(), fault))
     }
 
     /// How many of its events readers may see.

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::place::Place;
 use crate::error::Error;
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::format::{FrameHeader, FrameKind, event, segment::FRAMES_AT};
@@ -42,14 +43,14 @@ impl Default for At {
 }
 
 impl Walk {
-    /// Appends to `out` the offsets of the events with these numbers, counted from 0, of a segment that begins at position
+    /// Appends to `out` the places of the events with these numbers, counted from 0, of a segment that begins at position
     /// `first`.
-    pub(super) fn offsets(
+    pub(super) fn places(
         &self,
         segment: &Segment,
         first: Position,
         wanted: Range<u32>,
-        out: &mut Vec<u32>,
+        out: &mut Vec<Place>,
     ) -> Result<(), Error> {
         // What is known is whole at every moment.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +65,7 @@ impl Walk {
                 return Err(segment.damaged(at.offset, what));
             }
             let events = match header.kind {
-                FrameKind::Data => header.count,
+                FrameKind::Data | FrameKind::Removed => header.count,
                 FrameKind::Seal => {
                     let what =
                         format!("the segment ends before position {}", first.advanced(wanted.start.into()));
@@ -73,7 +74,13 @@ impl Walk {
                 FrameKind::Open | FrameKind::Close => 0,
             };
             if at.ordinal + events > wanted.start {
-                records(segment, at, &header, &wanted, out)?;
+                match header.kind {
+                    FrameKind::Removed => {
+                        let here = wanted.start.max(at.ordinal)..wanted.end.min(at.ordinal + events);
+                        out.extend(here.map(|_| Place::removed(at.offset as u32)));
+                    }
+                    _ => records(segment, at, &header, &wanted, out)?,
+                }
             }
             at = At { ordinal: at.ordinal + events, offset: at.offset + u64::from(header.len) };
         }
@@ -98,13 +105,13 @@ impl Known {
     }
 }
 
-/// The offsets of those of a frame's records that are wanted.
+/// The places of those of a frame's records that are wanted.
 fn records(
     segment: &Segment,
     at: At,
     frame: &FrameHeader,
     wanted: &Range<u32>,
-    out: &mut Vec<u32>,
+    out: &mut Vec<Place>,
 ) -> Result<(), Error> {
     let end = at.offset + u64::from(frame.len) - TRAILER_LEN as u64;
     let mut offset = at.offset + HEADER_LEN as u64;
@@ -119,7 +126,7 @@ fn records(
         event::check(&segment.slice(offset, len as usize)?)
             .map_err(|fault| segment.damaged(offset, fault))?;
         if ordinal >= wanted.start {
-            out.push(offset as u32);
+            out.push(Place::record(offset as u32));
         }
         offset += len;
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, OpenError};
 use crate::format::control::{self, Open, Seal};
 use crate::format::event;
 use crate::format::segment::FRAMES_AT;
-use crate::format::{FrameHeader, FrameKind, SegmentNumber};
+use crate::format::{FrameHeader, FrameKind, SegmentNumber, removed};
 use crate::log::{Before, Met, Record, Records, Survey, What, Wreck, segment_path, told};
 use crate::model::{Position, Timestamp};
 use crate::vfs::{Disk, DiskFile};
@@ -135,7 +135,7 @@ fn headers(wreck: &Wreck) -> VecDeque<Finding> {
                 .with("store", uuid::Uuid::from_bytes(header.store.0))
                 .with("salt", format_args!("{:#018x}", header.salt))
                 .with("capacity", header.capacity)
-                .with("generation", header.generation),
+                .with("generation", header.rewritten.generation),
         );
     }
     for (offset, what) in &wreck.faults {
@@ -161,10 +161,11 @@ fn of_frame(met: &Met, header: &FrameHeader, crc: u32) -> Finding {
         FrameKind::Data => "DATA frame",
         FrameKind::Seal => "SEAL frame",
         FrameKind::Close => "CLOSE frame",
+        FrameKind::Removed => "REMOVED frame",
     };
     let finding = Finding::new(met.offset, what).with("len", header.len);
     let finding = match header.kind {
-        FrameKind::Data => finding
+        FrameKind::Data | FrameKind::Removed => finding
             .with("positions", format_args!("{}-{}", header.first, header.next_position().previous()))
             .with("count", header.count),
         _ => finding.with("next_position", header.first),
@@ -178,13 +179,16 @@ fn of_frame(met: &Met, header: &FrameHeader, crc: u32) -> Finding {
     match header.kind {
         FrameKind::Open => with_open(finding, control::decode_open(met.body())),
         FrameKind::Seal => with_seal(finding, control::decode_seal(met.body())),
+        FrameKind::Removed => finding.with("last_versions", removed::streams(met.body()).count()),
         FrameKind::Data | FrameKind::Close => finding,
     }
 }
 
 fn with_open(finding: Finding, open: Option<Open>) -> Finding {
     match open {
-        Some(Open { history, seal_at }) => finding.with("history", history).with("seal_at", seal_at),
+        Some(Open { history, seal_at, settings }) => {
+            finding.with("history", history).with("seal_at", seal_at).with("settings", settings)
+        }
         None => finding,
     }
 }

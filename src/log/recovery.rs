@@ -83,6 +83,8 @@ pub(crate) struct Recovered {
     /// The last position that readers may see.
     pub(crate) visible: Position,
     pub(crate) last_time: Timestamp,
+    /// The position of the last event before the last segment that is a stream's settings.
+    pub(crate) settings: Position,
     pub(crate) torn: Option<TornTail>,
     /// Acknowledged events that cannot be read. Only a log that is read can be opened with some.
     pub(crate) lost: Option<Lost>,
@@ -227,7 +229,7 @@ fn read_tail(
     let mut unproven: VecDeque<(u64, Position)> = VecDeque::new();
     let scanned = scan(active, |frame| {
         let last = match frame.header.kind {
-            FrameKind::Data => frame.header.next_position().previous(),
+            FrameKind::Data | FrameKind::Removed => frame.header.next_position().previous(),
             // Nothing names a control frame as durable but the frames behind it.
             FrameKind::Open | FrameKind::Seal | FrameKind::Close => frame.header.first,
         };
@@ -262,11 +264,12 @@ fn finish(
     let Tail { scanned, durable, .. } = &tail;
     let readable = scanned.next.previous();
     let active = segments.last().expect("the active segment was found").segment.clone();
-    let (history, last_time) = (scanned.open.history, scanned.last_time);
+    let (history, settings, last_time) = (scanned.open.history, scanned.open.settings, scanned.last_time);
     let lost = if *durable > readable { lost(&active, &tail, &roll.log_dir)? } else { None };
     let Some(lock) = lock else {
         let visible = readable.min(*durable);
-        return Ok(Recovered { segments, roll, history, visible, last_time, torn: None, lost, writer: None });
+        let (torn, writer) = (None, None);
+        return Ok(Recovered { segments, roll, history, visible, last_time, settings, torn, lost, writer });
     };
     if let Some(Lost { path, offset, what, readable, durable }) = lost {
         return Err(OpenError::AcknowledgedLoss { path, offset, what, readable, durable });
@@ -295,6 +298,7 @@ fn finish(
         last_time,
         so_far: scanned.so_far,
         sealed_at: scanned.sealed.map(|(offset, _)| offset),
+        settings,
         closed: scanned.closed,
         staged: Vec::new(),
         state: StateFile::open(roll.disk.as_ref(), search.dir)?,
@@ -309,6 +313,7 @@ fn finish(
         history,
         visible: readable,
         last_time,
+        settings,
         torn,
         lost: None,
         writer: Some(writer),

@@ -35,7 +35,8 @@ impl Frame {
     pub(crate) fn records(&self) -> impl Iterator<Item = (u32, &[u8])> {
         let body = self.body();
         let mut at = 0;
-        (0..self.header.count).map_while(move |_| {
+        let count = if self.header.kind == FrameKind::Data { self.header.count } else { 0 };
+        (0..count).map_while(move |_| {
             let record = crate::format::event::record_at(body, at).ok()?;
             let offset = self.offset as u32 + HEADER_LEN as u32 + at as u32;
             at += record.len();
@@ -149,6 +150,7 @@ impl Scanned {
                 self.sealed = Some((frame.offset, frame.header_crc));
             }
             FrameKind::Close if frame.body().is_empty() => {}
+            FrameKind::Removed if header.count > 0 => {}
             _ => return Err(shape),
         }
         self.closed = header.kind == FrameKind::Close;

@@ -84,6 +84,13 @@ impl<'a> Survey<'a> {
         self.before
     }
 
+    /// What is known before the segment that follows. It names the SEAL that this one had at first.
+    pub(crate) fn before_next_segment(&self) -> Before {
+        let header = &self.wreck.segment.header;
+        let old_seal = header.is_rewritten().then_some(header.rewritten.old_seal_crc);
+        Before { chain: self.before.chain.map(|seal| old_seal.unwrap_or(seal)), ..self.before }
+    }
+
     /// Whether there is nothing more to come.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended

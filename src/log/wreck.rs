@@ -10,7 +10,7 @@ use super::segment::Segment;
 use super::steady::{SteadyFile, Unreadable};
 use crate::error::{Error, OpenError};
 use crate::format::frame::{self, FrameHeader};
-use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN};
+use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN, Rewritten};
 use crate::format::{HeaderFault, SegmentHeader, SegmentNumber, StoreId};
 use crate::vfs::{Disk, DiskFile, Map, OpenMode};
 
@@ -122,7 +122,8 @@ impl Wreck {
 
 /// The header of a file that tells nothing but its length.
 fn unknown(number: SegmentNumber, capacity: u64) -> SegmentHeader {
-    SegmentHeader { store: StoreId([0; 16]), number, salt: 0, capacity, term_key: [0; 16], generation: 0 }
+    let rewritten = Rewritten::default();
+    SegmentHeader { store: StoreId([0; 16]), number, salt: 0, capacity, term_key: [0; 16], rewritten }
 }
 
 /// Reads both copies of the header; the first whole one counts, and what is wrong with the other is a fault.

@@ -12,7 +12,7 @@ use super::state::StateFile;
 use crate::error::Error;
 use crate::format::control::{self, CLOSE_LEN, Open, SEAL_LEN, Seal};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN, encode_trailer};
-use crate::format::segment::FRAMES_AT;
+use crate::format::segment::{FRAMES_AT, Rewritten};
 use crate::format::state::State;
 use crate::format::{FrameHeader, FrameKind, SegmentHeader, SegmentNumber, StoreId};
 use crate::model::{HistoryId, Position, Timestamp};
@@ -43,7 +43,7 @@ impl Roll {
             salt: u128::from_le_bytes(self.disk.random()) as u64,
             capacity: self.segment_bytes.max(needed).next_multiple_of(4096),
             term_key: self.term_key,
-            generation: 0,
+            rewritten: Rewritten::default(),
         };
         Blank::create(self.disk.as_ref(), &self.log_dir, header)
     }
@@ -66,6 +66,8 @@ pub(crate) struct LogWriter {
     pub(super) last_time: Timestamp,
     pub(super) so_far: Seal,
     pub(super) sealed_at: Option<u64>,
+    /// The position of the last event that is a stream's settings, for the next OPEN.
+    pub(super) settings: Position,
     pub(super) closed: bool,
     pub(super) staged: Vec<u8>,
     pub(super) state: StateFile,
@@ -82,6 +84,11 @@ impl LogWriter {
     /// The commit time of the last frame.
     pub(crate) fn last_time(&self) -> Timestamp {
         self.last_time
+    }
+
+    /// Notes that the event at this position is a stream's settings.
+    pub(crate) fn note_settings(&mut self, position: Position) {
+        self.settings = self.settings.max(position);
     }
 
     /// The active segment.
@@ -202,7 +209,7 @@ impl LogWriter {
         self.so_far = Seal::default();
         self.sealed_at = None;
         self.closed = false;
-        let body = control::open_body(&Open { history: self.history, seal_at });
+        let body = control::open_body(&Open { history: self.history, seal_at, settings: self.settings });
         self.stage_control(FrameKind::Open, &body);
     }
 

@@ -25,6 +25,8 @@ pub struct Append {
     pub(crate) events: Vec<EventOfStream>,
     pub(crate) expected: Vec<(StreamName, ExpectedVersion)>,
     pub(crate) refused_by: Vec<RefusedBy>,
+    /// The store itself makes it: it may write to system streams.
+    pub(crate) is_system: bool,
 }
 
 /// A condition on all events of the store: none behind a position matches a query.

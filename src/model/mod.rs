@@ -14,6 +14,7 @@ mod metadata;
 mod name;
 mod number;
 mod query;
+mod settings;
 mod timestamp;
 
 pub use append::{Append, AppendedEvent, Durability, Receipt, StreamReceipt};
@@ -27,6 +28,7 @@ pub use metadata::{Metadata, MetadataError};
 pub use name::{ContentType, EventType, NameError, Source, StreamName};
 pub use number::{Position, StreamVersion};
 pub use query::{Query, QueryItem};
+pub use settings::{Deletion, StreamSettings};
 pub use timestamp::{Timestamp, TimestampError};
 
 pub(crate) use append::{EventOfStream, RefusedBy};
@@ -34,3 +36,5 @@ pub(crate) use event::Spans;
 #[cfg(feature = "testkit")]
 pub(crate) use label::Labels;
 pub(crate) use label::unpack;
+pub(crate) use name::NAME_BYTES_MAX;
+pub(crate) use settings::Lifecycle;

@@ -8,7 +8,7 @@ use super::reader::{PartList, Reader};
 use super::request::Direction;
 use super::selected::Selected;
 use crate::error::Error;
-use crate::index::{Part, StreamHere, catalog};
+use crate::index::{Part, Place, StreamHere, catalog};
 use crate::model::{Position, StreamVersion};
 
 /// Places that are looked up at once.
@@ -89,7 +89,11 @@ impl Cursor {
     }
 
     /// Puts the next places into `out`, in order, and tells in which part they are; none at the end.
-    pub(super) fn refill(&mut self, all: &PartList, out: &mut Vec<u32>) -> Result<Option<Arc<Part>>, Error> {
+    pub(super) fn refill(
+        &mut self,
+        all: &PartList,
+        out: &mut Vec<Place>,
+    ) -> Result<Option<Arc<Part>>, Error> {
         match self {
             Cursor::All { next, last } => {
                 if *next > *last {
@@ -123,9 +127,14 @@ impl Cursor {
     }
 }
 
-/// The offsets of a part's events, or, if damage lies among them, of some that come first on the way; tells of which.
-fn places(part: &Part, way: Direction, wanted: Range<u32>, out: &mut Vec<u32>) -> Result<Range<u32>, Error> {
-    match part.offsets(wanted.clone(), out) {
+/// The places of a part's events, or, if damage lies among them, of some that come first on the way; tells of which.
+fn places(
+    part: &Part,
+    way: Direction,
+    wanted: Range<u32>,
+    out: &mut Vec<Place>,
+) -> Result<Range<u32>, Error> {
+    match part.places(wanted.clone(), out) {
         Ok(()) => Ok(wanted),
         Err(error) if wanted.len() <= 1 => Err(error),
         Err(_) => {
@@ -149,16 +158,21 @@ fn stream_forward(
     parts: &mut Vec<(Arc<Part>, StreamHere)>,
     next: &mut StreamVersion,
     last: StreamVersion,
-    out: &mut Vec<u32>,
+    out: &mut Vec<Place>,
 ) -> Result<Option<Arc<Part>>, Error> {
     while parts.last().is_some_and(|(_, here)| here.last() < *next) {
         parts.pop();
     }
-    let Some((part, here)) = parts.last().filter(|_| *next <= last) else { return Ok(None) };
+    let Some((part, here)) = parts.last() else { return Ok(None) };
+    // Retention may have removed those before.
+    *next = here.first.max(*next);
+    if *next > last {
+        return Ok(None);
+    }
     let from = next.since(here.first);
     let wanted = last.since(here.first).saturating_add(1);
     let to = (from + HANDFUL).min(u64::from(here.count())).min(wanted);
-    offsets_of(all, part, here, from as u32, to as u32, out)?;
+    places_of(all, part, here, from as u32, to as u32, out)?;
     *next = here.first.advanced(to);
     Ok(Some(part.clone()))
 }
@@ -169,7 +183,7 @@ fn stream_backward(
     at: &mut Option<(Arc<Part>, StreamHere)>,
     next: &mut StreamVersion,
     last: StreamVersion,
-    out: &mut Vec<u32>,
+    out: &mut Vec<Place>,
 ) -> Result<Option<Arc<Part>>, Error> {
     if *next < last {
         return Ok(None);
@@ -178,27 +192,31 @@ fn stream_backward(
         *at = catalog::before(all, &part, &here, hash)?;
     }
     let Some((part, here)) = at else { return Ok(None) };
+    *next = here.last().min(*next);
+    if *next < last {
+        return Ok(None);
+    }
     let to = next.since(here.first) + 1;
     let from = to.saturating_sub(HANDFUL).max(last.since(here.first));
-    offsets_of(all, part, here, from as u32, to as u32, out)?;
+    places_of(all, part, here, from as u32, to as u32, out)?;
     out.reverse();
     *next = here.first.advanced(from).previous();
     Ok(Some(part.clone()))
 }
 
-/// Appends to `out` the offsets of a stream's events number `from` to `to` in a part, counted from 0, `to` exclusive.
-pub(super) fn offsets_of(
+/// Appends to `out` the places of a stream's events number `from` to `to` in a part, counted from 0, `to` exclusive.
+pub(super) fn places_of(
     all: &PartList,
     part: &Part,
     here: &StreamHere,
     from: u32,
     to: u32,
-    out: &mut Vec<u32>,
+    out: &mut Vec<Place>,
 ) -> Result<(), Error> {
     let mut ordinals = Vec::with_capacity(to.saturating_sub(from) as usize);
     part.ordinals(all, &here.postings, from, to, &mut ordinals)?;
     ordinals.into_iter().try_for_each(|ordinal| {
-        out.push(part.offset(ordinal)?);
+        out.push(Place::record(part.offset(ordinal)?));
         Ok(())
     })
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, StreamBounds};
-use super::reader::{LastFrame, PartList, Reader};
+use super::reader::{LastFrame, PartList, Reader, removed_frame};
 use super::request::{Direction, Read};
 use super::selected::Selected;
 use crate::error::Error;
-use crate::index::Part;
-use crate::model::{Position, Query, RecordedEvent, StreamVersion};
+use crate::index::{Part, Place};
+use crate::lifecycle::Hidden;
+use crate::model::{Position, Query, RecordedEvent, StreamName, StreamVersion, Timestamp};
 
 /// The events of a read, up to what was visible when it began. After an error it ends.
 ///
@@ -17,8 +18,10 @@ pub struct Events {
     reader: Reader,
     parts: PartList,
     cursor: Cursor,
-    places: Vec<u32>,
+    places: Vec<Place>,
     at: usize,
+    /// The REMOVED frame that was told of last: it stands for many positions.
+    removed: Option<(u64, Place)>,
     part: Option<Arc<Part>>,
     last_frame: LastFrame,
     filter: Filter,
@@ -38,17 +41,21 @@ struct Filter {
     to: StreamVersion,
     system: bool,
     query: Query,
+    /// What is not shown; none when everything is, or the bounds see to it.
+    hidden: Option<Hidden>,
 }
 
 /// What becomes of an event.
 enum Fate {
     Wanted,
     Passed,
+    /// It would be wanted, but it is not shown.
+    Hidden,
     End,
 }
 
 impl Filter {
-    fn fate(&self, event: &RecordedEvent) -> Fate {
+    fn fate(&mut self, event: &RecordedEvent) -> Result<Fate, Error> {
         let position = event.position();
         let (too_early, too_late) = (position <= self.after, position >= self.before);
         let end = match self.direction {
@@ -56,14 +63,43 @@ impl Filter {
             Direction::Backward => too_early,
         };
         if end {
-            return Fate::End;
+            return Ok(Fate::End);
         }
         let wanted = !too_early
             && !too_late
             && (self.from..=self.to).contains(&event.stream_version())
             && (self.system || !event.is_system())
             && self.query.matches(event);
-        if wanted { Fate::Wanted } else { Fate::Passed }
+        if !wanted {
+            return Ok(Fate::Passed);
+        }
+        let (stream, version) = (event.stream(), event.stream_version());
+        let is_hidden = match &mut self.hidden {
+            Some(hidden) => hidden.has(stream, version, || Ok(event.recorded_at()))?,
+            None => false,
+        };
+        Ok(if is_hidden { Fate::Hidden } else { Fate::Wanted })
+    }
+
+    /// What lies within the bounds of the positions that a frame stands for.
+    fn clip(&self, first: Position, next: Position) -> Option<(Position, Position)> {
+        let (first, last) = (first.max(self.after.next()), next.min(self.before).previous());
+        (first <= last).then_some((first, last))
+    }
+}
+
+/// How a stream is shown: from which version on, and from which time on, if age counts.
+fn shown_of_stream(
+    reader: &Reader,
+    name: &StreamName,
+    version: StreamVersion,
+    hidden: &mut Hidden,
+    follows: bool,
+) -> Result<(StreamVersion, Option<Timestamp>), Error> {
+    let lifecycle = reader.lifecycle(name.as_str())?;
+    match lifecycle.deletion(version) {
+        Some(deletion) if !follows => Err(Error::Gone { stream: name.clone(), version, deletion }),
+        _ => Ok((lifecycle.first_shown(version), lifecycle.shown_since(hidden.newest()?))),
     }
 }
 
@@ -77,14 +113,24 @@ impl Events {
             after = after.max(reader.position_at(&parts, visible, since)?.previous());
         }
         if let Some(until) = read.until.and_then(|until| until.as_nanos().checked_add(1)) {
-            let end = crate::model::Timestamp::from_nanos(until);
+            let end = Timestamp::from_nanos(until);
             before = before.min(reader.position_at(&parts, visible, end)?);
+        }
+        let mut from = read.from.unwrap_or_default();
+        let mut hidden = reader.hidden(&parts, visible);
+        if let (Some(name), Some(mut hidden)) = (&read.stream, hidden.take_if(|_| read.stream.is_some())) {
+            let version = reader.stream_version(reader.stream_hash(name.as_str()))?;
+            let (first, since) = shown_of_stream(reader, name, version, &mut hidden, read.follows)?;
+            from = from.max(first);
+            if let Some(since) = since {
+                after = after.max(reader.position_at(&parts, visible, since)?.previous());
+            }
         }
         let lost = lost_to(reader, &read, before > visible)?;
         if let (Some(lost), Direction::Backward) = (&lost, read.direction) {
             return Err(lost.clone());
         }
-        let (from, to) = (read.from.unwrap_or_default(), read.to.unwrap_or(StreamVersion::new(u64::MAX)));
+        let to = read.to.unwrap_or(StreamVersion::new(u64::MAX));
         // A stream without a query is reached by versions, which is more than a plan could do.
         let plan =
             if read.query.matches_all() { None } else { reader.plan(&read.query, read.stream.as_ref()) };
@@ -106,13 +152,14 @@ impl Events {
             }
         };
         let (direction, system, query) = (read.direction, read.system, read.query);
-        let filter = Filter { direction, after, before, from, to, system, query };
+        let filter = Filter { direction, after, before, from, to, system, query, hidden };
         Ok(Events {
             reader: reader.clone(),
             parts,
             cursor,
             places: Vec::new(),
             at: 0,
+            removed: None,
             part: None,
             last_frame: LastFrame::default(),
             filter,
@@ -127,8 +174,8 @@ impl Events {
         self.visible
     }
 
-    /// The next event, wanted or not, with its fate; none at the end.
-    fn step(&mut self) -> Result<Option<(RecordedEvent, Fate)>, Error> {
+    /// What comes next, wanted or not; none at the end.
+    fn step(&mut self) -> Result<Option<Met>, Error> {
         while self.at == self.places.len() {
             self.places.clear();
             self.at = 0;
@@ -138,10 +185,21 @@ impl Events {
             }
         }
         let part = self.part.as_ref().expect("a place comes with its part");
-        let event = self.reader.decode(part, self.places[self.at], &mut self.last_frame)?;
+        let place = self.places[self.at];
+        if place.is_removed() {
+            self.at += 1;
+            let here = Some((part.number(), place));
+            if self.removed == here {
+                return Ok(Some(Met::Removed(None)));
+            }
+            let frame = removed_frame(part, place)?;
+            self.removed = here;
+            return Ok(Some(Met::Removed(self.filter.clip(frame.first, frame.next_position()))));
+        }
+        let event = self.reader.decode(part, place.offset(), &mut self.last_frame)?;
         self.at += 1;
-        let fate = self.filter.fate(&event);
-        Ok(Some((event, fate)))
+        let fate = self.filter.fate(&event)?;
+        Ok(Some(Met::Event(event, fate)))
     }
 
     /// The next wanted event, or after `patience` events that were not wanted, how far it has come.
@@ -152,17 +210,24 @@ impl Events {
         let mut passed = 0;
         loop {
             match self.step() {
-                Ok(Some((event, Fate::Wanted))) => {
+                Ok(Some(Met::Event(event, Fate::Wanted))) => {
                     self.remaining -= 1;
                     return Some(Ok(Step::Event(event)));
                 }
-                Ok(Some((event, Fate::Passed))) => {
+                Ok(Some(Met::Event(event, Fate::Passed))) => {
                     passed += 1;
                     if passed >= patience {
                         return Some(Ok(Step::Passed(event.position())));
                     }
                 }
-                Ok(Some((_, Fate::End)) | None) => {
+                Ok(Some(Met::Event(event, Fate::Hidden))) => {
+                    return Some(Ok(Step::Skipped(event.position(), event.position())));
+                }
+                Ok(Some(Met::Removed(Some((first, last))))) => {
+                    return Some(Ok(Step::Skipped(first, last)));
+                }
+                Ok(Some(Met::Removed(None))) => {}
+                Ok(Some(Met::Event(_, Fate::End)) | None) => {
                     self.remaining = 0;
                     return self.lost.take().map(Err);
                 }
@@ -191,6 +256,15 @@ pub(crate) enum Step {
     Event(RecordedEvent),
     /// Nothing up to this position was wanted.
     Passed(Position),
+    /// Events at these positions, both included, are not shown, or were removed.
+    Skipped(Position, Position),
+}
+
+/// What a read comes by.
+enum Met {
+    Event(RecordedEvent, Fate),
+    /// Events that were removed, as far as they are within the bounds and have not been told of.
+    Removed(Option<(Position, Position)>),
 }
 
 impl Iterator for Events {
@@ -200,7 +274,7 @@ impl Iterator for Events {
         loop {
             match self.next_within(u64::MAX)? {
                 Ok(Step::Event(event)) => return Some(Ok(event)),
-                Ok(Step::Passed(_)) => {}
+                Ok(Step::Passed(_) | Step::Skipped(..)) => {}
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
-use super::cursor::offsets_of;
+use super::cursor::places_of;
 use crate::commit::Visible;
 use crate::error::Error;
-use crate::format::event;
-use crate::index::{Catalog, Part, Plan, StreamHere, TermHasher, catalog};
-use crate::model::{EventId, Position, Query, RecordedEvent, StreamName, StreamVersion, Timestamp};
+use crate::format::{FrameHeader, FrameKind, event};
+use crate::index::{Catalog, Part, Place, Plan, StreamHere, TermHasher, catalog};
+use crate::lifecycle::{Hidden, Lifecycles};
+use crate::model::{
+    EventId, Lifecycle, Position, Query, RecordedEvent, StreamName, StreamVersion, Timestamp,
+};
 
 /// Reads the events of one store. A clone is cheap.
 #[derive(Debug, Clone)]
@@ -20,6 +23,7 @@ struct Inner {
     catalog: Arc<Catalog>,
     visible: Arc<Visible>,
     hasher: TermHasher,
+    lifecycles: Arc<Lifecycles>,
     verify: bool,
     lost: Option<Error>,
 }
@@ -42,10 +46,21 @@ impl Reader {
         catalog: Arc<Catalog>,
         visible: Arc<Visible>,
         hasher: TermHasher,
+        lifecycles: Arc<Lifecycles>,
         verify: bool,
         lost: Option<Error>,
     ) -> Reader {
-        Reader(Arc::new(Inner { catalog, visible, hasher, verify, lost }))
+        Reader(Arc::new(Inner { catalog, visible, hasher, lifecycles, verify, lost }))
+    }
+
+    /// What is not shown of the events up to `visible`; none when everything is.
+    pub(crate) fn hidden(&self, parts: &PartList, visible: Position) -> Option<Hidden> {
+        Hidden::new(&self.0.lifecycles, parts, visible)
+    }
+
+    /// How it is with a stream.
+    pub(crate) fn lifecycle(&self, stream: &str) -> Result<Lifecycle, Error> {
+        self.0.lifecycles.of(stream)
     }
 
     /// Why acknowledged events beyond the visible position cannot be read, if there are any.
@@ -76,8 +91,12 @@ impl Reader {
     /// The version of a stream, as far as it is visible.
     pub(crate) fn stream_version(&self, hash: u128) -> Result<StreamVersion, Error> {
         let (visible, parts) = self.snapshot();
-        let newest = catalog::newest(&parts, hash, visible)?;
-        Ok(newest.map_or(StreamVersion::START, |(_, here)| here.last()))
+        version_at(&parts, hash, visible)
+    }
+
+    /// The version that a stream had when the event at `position` was its or another's newest.
+    pub(crate) fn stream_version_at(&self, hash: u128, position: Position) -> Result<StreamVersion, Error> {
+        version_at(&self.snapshot().1, hash, position)
     }
 
     /// Whether a stream has visible events after a position. Looks only into the parts that reach beyond it.
@@ -92,14 +111,6 @@ impl Reader {
             }
         }
         Ok(false)
-    }
-
-    /// The event at a position that is visible.
-    pub(crate) fn event_at(&self, parts: &PartList, position: Position) -> Result<RecordedEvent, Error> {
-        let part = catalog::part_of(parts, position)
-            .ok_or_else(|| Error::invalid(format!("position {position} is not held")))?;
-        let offset = part.offset(position.since(part.first) as u32)?;
-        self.decode(part, offset, &mut LastFrame::default())
     }
 
     /// The event at a version of a stream; none when the stream does not reach it.
@@ -129,10 +140,14 @@ impl Reader {
                 None => return Ok(None),
             }
         }
+        if version > here.last() {
+            // It was removed, and an older segment that still holds events before it was not looked at yet.
+            return Ok(None);
+        }
         let local = version.since(here.first) as u32;
-        let mut offsets = Vec::with_capacity(1);
-        offsets_of(parts, &part, &here, local, local + 1, &mut offsets)?;
-        self.decode(&part, offsets[0], &mut LastFrame::default()).map(Some)
+        let mut places = Vec::with_capacity(1);
+        places_of(parts, &part, &here, local, local + 1, &mut places)?;
+        self.decode(&part, places[0].offset(), &mut LastFrame::default()).map(Some)
     }
 
     /// The positions of a stream's versions `from` and `to`, as far as it has them; bounds that hold all of its events
@@ -181,7 +196,7 @@ impl Reader {
         let (mut low, mut high) = (0, parts.partition_point(|part| part.first <= visible));
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.event_at(parts, parts[middle].first)?.recorded_at() < time {
+            if catalog::time_at(parts, parts[middle].first)? < time {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -192,7 +207,7 @@ impl Reader {
         let (mut low, mut high) = part.around(time, visible);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.event_at(parts, part.first.advanced(middle.into()))?.recorded_at() < time {
+            if catalog::time_at(parts, part.first.advanced(middle.into()))? < time {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -244,5 +259,21 @@ impl Reader {
             *last = LastFrame { segment: part.number(), offset: frame_at, time: frame.commit_time };
         }
         event::decode(record, last.time).map_err(damaged)
+    }
+}
+
+fn version_at(parts: &PartList, hash: u128, position: Position) -> Result<StreamVersion, Error> {
+    let held = parts.partition_point(|part| part.first <= position);
+    let newest = catalog::newest(&parts[..held], hash, position)?;
+    Ok(newest.map_or(StreamVersion::START, |(_, here)| here.last()))
+}
+
+/// The header of the REMOVED frame at a place.
+pub(super) fn removed_frame(part: &Part, place: Place) -> Result<FrameHeader, Error> {
+    let (segment, at) = (&part.segment, u64::from(place.offset()));
+    let (header, _) = segment.frame_header(at)?.map_err(|fault| segment.damaged(at, fault))?;
+    match header.kind {
+        FrameKind::Removed => Ok(header),
+        _ => Err(segment.damaged(at, "no REMOVED frame stands where the index says")),
     }
 }

@@ -35,6 +35,8 @@ pub struct Read {
     pub(crate) limit: Option<u64>,
     pub(crate) query: Query,
     pub(crate) system: bool,
+    /// A deleted stream is read as one without events, as whoever follows it wants.
+    pub(crate) follows: bool,
 }
 
 impl Read {
@@ -121,6 +123,12 @@ impl Read {
     #[must_use]
     pub fn system(mut self, system: bool) -> Read {
         self.system = system;
+        self
+    }
+
+    /// As whoever follows a stream wants it: one that is deleted is empty.
+    pub(crate) fn following(mut self) -> Read {
+        self.follows = true;
         self
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::reader::PartList;
 use super::request::Direction;
 use crate::error::Error;
-use crate::index::{Part, Plan, Selection, Way, catalog};
+use crate::index::{Part, Place, Plan, Selection, Way, catalog};
 use crate::model::Position;
 
 /// Where a selective read stands.
@@ -48,7 +48,7 @@ impl Selected {
         &mut self,
         all: &PartList,
         handful: u64,
-        out: &mut Vec<u32>,
+        out: &mut Vec<Place>,
     ) -> Result<Option<Arc<Part>>, Error> {
         while !self.is_over() {
             let (part, mut selection) = match self.at.take() {
@@ -80,7 +80,7 @@ impl Selected {
         selection: Option<&mut Selection>,
         all: &PartList,
         handful: u64,
-        out: &mut Vec<u32>,
+        out: &mut Vec<Place>,
     ) -> Result<bool, Error> {
         let mut ordinals = Vec::new();
         let ends = match selection {
@@ -88,7 +88,7 @@ impl Selected {
             None => true,
         };
         for ordinal in ordinals {
-            out.push(part.offset(ordinal)?);
+            out.push(Place::record(part.offset(ordinal)?));
         }
         if ends {
             self.next = match self.way {

@@ -1,9 +1,13 @@
 //! What is known of a stream without reading it, and the list of all streams.
 
-use super::cursor::offsets_of;
-use super::reader::{LastFrame, PartList, Reader};
+use std::sync::Arc;
+
+use super::events::Events;
+use super::reader::{LastFrame, PartList, Reader, removed_frame};
+use super::request::Read;
 use crate::error::Error;
-use crate::model::{Position, StreamName, StreamVersion, Timestamp};
+use crate::index::{Part, StreamHere};
+use crate::model::{Deletion, Position, StreamName, StreamSettings, StreamVersion, Timestamp};
 
 /// What is known of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,18 +17,24 @@ pub struct StreamInfo {
     pub name: StreamName,
     /// Its version: the count of events ever appended to it.
     pub version: StreamVersion,
-    /// The first version that is still held.
+    /// The first version that is shown; the one after [`version`](Self::version) when none is.
     pub first_version: StreamVersion,
-    /// The position of its first event.
+    /// The position of the first event that is shown; 0 when none is.
     pub first_position: Position,
-    /// The position of its last event.
+    /// The position of its last event; 0 when none is shown.
     pub last_position: Position,
-    /// When its first event was committed.
+    /// When the first event that is shown was committed; the beginning of 1970 when none is.
     pub first_recorded_at: Timestamp,
-    /// When its last event was committed.
+    /// When its last event was committed; the beginning of 1970 when none is shown.
     pub last_recorded_at: Timestamp,
-    /// The bytes of its records in the log.
+    /// The position of the first event that is stored, shown or not; 0 when none is. Lists of streams are in this order.
+    pub begins_at: Position,
+    /// The bytes of its records in the log, of those too that are no longer shown.
     pub bytes: u64,
+    /// Which of its events are shown.
+    pub settings: StreamSettings,
+    /// Whether it was deleted, and has no event since.
+    pub deletion: Option<Deletion>,
 }
 
 impl Reader {
@@ -34,25 +44,44 @@ impl Reader {
         let (visible, parts) = self.snapshot();
         let hash = self.stream_hash(name.as_str());
         let held = self.parts_of_stream(&parts, visible, hash, |_, _| false)?;
-        let (Some((newest, last_here)), Some((oldest, first_here))) = (held.first(), held.last()) else {
-            return self.nothing_more();
-        };
-        let mut offsets = Vec::with_capacity(2);
-        offsets_of(&parts, oldest, first_here, 0, 1, &mut offsets)?;
-        offsets_of(&parts, newest, last_here, last_here.count() - 1, last_here.count(), &mut offsets)?;
-        let first = self.decode(oldest, offsets[0], &mut LastFrame::default())?;
-        let last = self.decode(newest, offsets[1], &mut LastFrame::default())?;
-        Ok(Some(StreamInfo {
+        let Some(version) = held.first().map(|(_, here)| here.last()) else { return self.nothing_more() };
+        let lifecycle = self.lifecycle(name.as_str())?;
+        let mut info = StreamInfo {
             name: name.clone(),
-            version: last.stream_version(),
-            first_version: first.stream_version(),
-            first_position: first.position(),
-            last_position: last.position(),
-            first_recorded_at: first.recorded_at(),
-            last_recorded_at: last.recorded_at(),
+            version,
+            first_version: version.next(),
+            first_position: Position::START,
+            last_position: Position::START,
+            first_recorded_at: Timestamp::default(),
+            last_recorded_at: Timestamp::default(),
+            begins_at: begin_of(&parts, &held)?,
             bytes: held.iter().map(|(_, here)| here.bytes).sum(),
-        }))
+            settings: lifecycle.settings,
+            deletion: lifecycle.deletion(version),
+        };
+        let shown = Read::stream(name.clone()).to(version).following();
+        let Some(first) = Events::new(self, shown.clone().limit(1))?.next().transpose()? else {
+            return Ok(Some(info));
+        };
+        info.first_version = first.stream_version();
+        info.first_position = first.position();
+        info.first_recorded_at = first.recorded_at();
+        if let Some(last) = Events::new(self, shown.backward().limit(1))?.next().transpose()? {
+            info.last_position = last.position();
+            info.last_recorded_at = last.recorded_at();
+        }
+        Ok(Some(info))
     }
+}
+
+/// The position of a stream's first event in the parts that hold it, which are given newest first.
+fn begin_of(parts: &PartList, held: &[(Arc<Part>, StreamHere)]) -> Result<Position, Error> {
+    let Some((part, here)) = held.iter().rev().find(|(_, here)| here.count() > 0) else {
+        return Ok(Position::START);
+    };
+    let mut ordinal = Vec::with_capacity(1);
+    part.ordinals(parts, &here.postings, 0, 1, &mut ordinal)?;
+    Ok(part.first.advanced(ordinal[0].into()))
 }
 
 impl Reader {
@@ -82,9 +111,12 @@ impl Reader {
                 (Some(sealed), _) => sealed.at,
                 (None, 0) => 0,
                 (None, events) => {
-                    let offset = part.offset(events - 1)?;
-                    let last = self.decode(part, offset, &mut LastFrame::default())?;
-                    u64::from(offset) + last.record_bytes()
+                    let place = part.place(events - 1)?;
+                    let bytes = match place.is_removed() {
+                        true => removed_frame(part, place)?.len.into(),
+                        false => self.decode(part, place.offset(), &mut LastFrame::default())?.record_bytes(),
+                    };
+                    u64::from(place.offset()) + bytes
                 }
             };
         }
@@ -139,7 +171,11 @@ impl Streams {
             }
             let name = StreamName::parse(event.stream());
             let name = name.map_err(|error| part.segment.damaged(offset.into(), error))?;
-            return self.reader.stream_info(&name);
+            let info = self.reader.stream_info(&name)?;
+            // One that shows nothing is passed over, whether its events are still there or not.
+            if let Some(info) = info.filter(|info| info.first_version <= info.version) {
+                return Ok(Some(info));
+            }
         }
     }
 }

@@ -117,7 +117,7 @@ impl<'a> Copy<'a> {
                 }
             }
         }
-        self.before = survey.before();
+        self.before = survey.before_next_segment();
         if !is_explained {
             // What the next segment names as the frame before it is not here any more, and no fault of that segment.
             self.before.chain = None;

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use super::Core;
 use crate::commit::{Committer, CommitterParts, Visible};
 use crate::error::OpenError;
-use crate::format::FrameKind;
+use crate::format::event;
 use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
-use crate::log::{Lost, Recovered, Search, recover, unfinished};
+use crate::lifecycle::{Lifecycles, holds_settings};
+use crate::log::{Frame, Lost, Recovered, Search, recover, unfinished};
 use crate::meta;
 use crate::model::{Position, Timestamp};
 use crate::options::{Limits, Options};
@@ -23,7 +24,7 @@ const READ_TRIES_MAX: u32 = 5;
 
 pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     unfinished::check(options.disk.as_ref(), &options.dir)?;
-    let (recovered, memory) = find(&options)?;
+    let (mut recovered, memory) = find(&options)?;
     check_clock(&options, &recovered)?;
     let hasher = TermHasher::new(&recovered.roll.term_key);
     let indexing = Arc::new(Indexing::new(
@@ -38,7 +39,12 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     let catalog = Arc::new(Catalog::new(parts));
     let visible = Arc::new(Visible::new(recovered.visible));
     let lost = recovered.lost.as_ref().map(Lost::to_error);
-    let reader = Reader::new(catalog.clone(), visible.clone(), hasher, options.verify_reads, lost);
+    if let Some(writer) = &mut recovered.writer {
+        writer.note_settings(recovered.settings);
+    }
+    let lifecycles = Arc::new(Lifecycles::new(catalog.clone(), hasher.clone(), recovered.settings));
+    let reader =
+        Reader::new(catalog.clone(), visible.clone(), hasher, lifecycles.clone(), options.verify_reads, lost);
     let limits = bounded(&options);
 
     let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
@@ -53,6 +59,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
             catalog,
             visible,
             indexing,
+            lifecycles: lifecycles.clone(),
             roll: recovered.roll,
             limits: limits.clone(),
             budget: options.budget,
@@ -68,6 +75,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         committer,
         reader,
         snapshots,
+        lifecycles,
         history: recovered.history,
         torn: recovered.torn,
         limits,
@@ -87,14 +95,16 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
     };
     let mut tries = 0;
     loop {
-        let mut memory = None;
+        let (mut memory, mut settings) = (None, Position::START);
         let found = recover(&search, &mut |segment, frame| {
             let (index, hasher) = memory.get_or_insert_with(|| {
                 let index = MemoryIndex::new(segment.header.capacity, options.budget.index_bytes_max());
                 (index, TermHasher::new(&segment.header.term_key))
             });
-            if frame.header.kind == FrameKind::Data {
+            // One that was rewritten is sealed, and gets its index from its file.
+            if !segment.header.is_rewritten() {
                 add_frame(index, frame, hasher);
+                settings = settings.max(last_settings(frame));
             }
             Ok(())
         });
@@ -103,10 +113,21 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
             (Err(OpenError::Store(_)), _) if options.read_only && tries < READ_TRIES_MAX => {}
             (Ok(recovered), _) if recovered.lost.is_some() && tries < READ_TRIES_MAX => {}
             (Err(error), _) => return Err(error),
-            (Ok(recovered), Some((index, _))) => return Ok((recovered, Arc::new(index))),
+            (Ok(mut recovered), Some((index, _))) => {
+                recovered.settings = recovered.settings.max(settings);
+                return Ok((recovered, Arc::new(index)));
+            }
             (Ok(_), None) => return Err(OpenError::NotFound { path: options.dir.clone() }),
         }
     }
+}
+
+/// The position of the last event of a frame that is a stream's settings; 0 if none is.
+fn last_settings(frame: &Frame) -> Position {
+    let settings = frame
+        .records()
+        .filter(|(_, record)| event::found_by(record).is_some_and(|found| holds_settings(found.stream)));
+    settings.map(|(_, record)| event::position(record)).last().unwrap_or_default()
 }
 
 fn check_clock(options: &Options, recovered: &Recovered) -> Result<(), OpenError> {
@@ -126,6 +147,10 @@ fn parts(recovered: &Recovered, memory: &Arc<MemoryIndex>, indexing: &Arc<Indexi
         match (found.sealed, next_of(place)) {
             (Some((at, crc)), Some(next)) => {
                 Part::sealed(segment, found.first, Sealed { at, crc, next }, indexing.clone())
+            }
+            (Some((at, crc)), None) if segment.header.is_rewritten() => {
+                let sealed = Sealed { at, crc, next: recovered.visible.next() };
+                Part::sealed(segment, found.first, sealed, indexing.clone())
             }
             (sealed, _) => {
                 let part = Part::active(segment, found.first, memory.clone(), indexing.clone());

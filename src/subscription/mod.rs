@@ -49,6 +49,10 @@ pub struct Subscription {
     /// The last delivered version, when one stream is subscribed.
     version: StreamVersion,
     events: Option<Events>,
+    /// Positions of events that were removed or are not shown, which the subscriber is still to be told of.
+    skipped: Option<(Position, Position)>,
+    /// What comes after that.
+    held_back: Option<Delivery>,
     /// Where the subscriber was last told that it is.
     told: Option<Position>,
     delivered: bool,
@@ -89,6 +93,12 @@ impl Subscription {
             };
             return Err(Error::invalid(what));
         }
+        let version = match stream {
+            Some(hash) if subscribe.after_version == StreamVersion::START => {
+                reader.stream_version_at(hash, subscribe.after)?
+            }
+            _ => subscribe.after_version,
+        };
         let cover = reader.plan(&subscribe.query, subscribe.stream.as_ref()).map(|plan| plan.cover());
         let interest = match cover {
             Some(terms) if terms.len() <= TERMS_MAX => Interest::Terms(terms.into()),
@@ -99,8 +109,10 @@ impl Subscription {
             waiter: reader.visible().waiter(interest),
             stream,
             scanned: subscribe.after,
-            version: subscribe.after_version,
+            version,
             events: None,
+            skipped: None,
+            held_back: None,
             told: None,
             delivered: false,
             caught_up: false,
@@ -111,7 +123,10 @@ impl Subscription {
 
     /// Everything up to this position has been delivered, or does not match. A later subscription can begin here.
     pub fn position(&self) -> Position {
-        self.scanned
+        match &self.held_back {
+            Some(Delivery::Event(event)) => event.position().previous(),
+            _ => self.scanned,
+        }
     }
 
     /// The next delivery, if there is one without waiting for new events; none also at the end.
@@ -160,6 +175,9 @@ impl Subscription {
             if self.ended {
                 return Ok(Advance::End);
             }
+            if let Some(delivery) = self.held_back.take() {
+                return Ok(Advance::Deliver(delivery));
+            }
             let Some(events) = &mut self.events else {
                 // Closed first: what was made visible before it is then seen, too.
                 let closed = self.reader.visible().is_closed();
@@ -175,26 +193,67 @@ impl Subscription {
             };
             match events.next_within(CHECKPOINT_EVENTS) {
                 Some(Ok(Step::Event(event))) => {
-                    self.scanned = event.position();
+                    let position = event.position();
+                    self.note_missing_versions(event.stream_version().previous(), position.previous());
+                    self.scanned = position;
                     self.version = event.stream_version();
                     self.delivered = true;
-                    return Ok(Advance::Deliver(Delivery::Event(event)));
+                    return Ok(self.after_skipped(Delivery::Event(event)));
                 }
                 Some(Ok(Step::Passed(position))) => {
                     self.scanned = position;
                     self.told = Some(position);
-                    return Ok(Advance::Deliver(Delivery::Checkpoint(position)));
+                    return Ok(self.after_skipped(Delivery::Checkpoint(position)));
+                }
+                Some(Ok(Step::Skipped(from, to))) => {
+                    let from = self.skipped.map_or(from, |(first, _)| first);
+                    self.skipped = Some((from, to));
+                    if to.since(from) >= CHECKPOINT_EVENTS {
+                        self.skipped = None;
+                        self.scanned = to;
+                        self.told = Some(to);
+                        return Ok(Advance::Deliver(Delivery::Skipped { from, to }));
+                    }
                 }
                 Some(Err(error)) => return Err(error),
                 None => {
-                    self.scanned = self.scanned.max(events.head());
+                    let head = events.head();
                     self.events = None;
+                    if let Some(hash) = self.stream {
+                        let version = self.reader.stream_version_at(hash, head)?;
+                        self.note_missing_versions(version, head);
+                        self.version = self.version.max(version);
+                    }
+                    self.scanned = self.scanned.max(head);
                     if let Some(delivery) = self.reached_end() {
-                        return Ok(Advance::Deliver(delivery));
+                        return Ok(self.after_skipped(delivery));
+                    }
+                    if let Some((from, to)) = self.skipped.take() {
+                        return Ok(Advance::Deliver(Delivery::Skipped { from, to }));
                     }
                 }
             }
         }
+    }
+
+    /// Notes that the subscribed stream has versions up to `version`, at positions up to `to`, which were not delivered.
+    fn note_missing_versions(&mut self, version: StreamVersion, to: Position) {
+        // Of a query's events the versions have holes anyway.
+        if self.stream.is_some() && self.subscribe.query.matches_all() && version > self.version {
+            let first = self.skipped.map_or(self.scanned.next(), |(first, _)| first);
+            self.skipped = Some((first, to));
+        }
+    }
+
+    /// `delivery`, or first what was skipped before it.
+    fn after_skipped(&mut self, delivery: Delivery) -> Advance {
+        Advance::Deliver(match self.skipped.take() {
+            Some((from, to)) => {
+                self.held_back = Some(delivery);
+                Delivery::Skipped { from, to }
+            }
+            None => delivery,
+        })
     }
 
     /// What is to be told at the end of what was visible. After events, that they were the last; after a long stretch
@@ -235,7 +294,7 @@ impl Subscription {
     /// The read of what has not been delivered.
     fn rest(&self) -> Read {
         let read = match &self.subscribe.stream {
-            Some(name) => Read::stream(name.clone()).from(self.version.next()),
+            Some(name) => Read::stream(name.clone()).from(self.version.next()).following(),
             None => Read::all().system(self.subscribe.system),
         };
         read.after(self.scanned).query(self.subscribe.query.clone())

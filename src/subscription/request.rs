@@ -69,6 +69,15 @@ pub enum Delivery {
     /// Every event up to this position has been delivered or does not match; what follows is new. Told when the end is
     /// reached for the first time, and each time it is reached again after events.
     CaughtUp(Position),
+    /// Events between these positions, both included, were removed or are not shown any more, as the settings of their
+    /// streams or the retention of the store want it. Told before what comes behind them. For one stream, and in segments
+    /// that a scavenge has rewritten, the range may hold events that do not concern the subscriber.
+    Skipped {
+        /// The first of the positions.
+        from: Position,
+        /// The last of them.
+        to: Position,
+    },
     /// Every event up to this position has been delivered or does not match. Told during long stretches without a match,
     /// so that a later subscription need not look at them again.
     Checkpoint(Position),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::format::SegmentNumber;
 use crate::format::event;
+use crate::format::removed::LastVersion;
 use crate::index::TermHasher;
 use crate::model::{Data, Metadata, RecordedEvent, StreamVersion, Timestamp};
 
@@ -23,15 +24,21 @@ struct Head {
     previous: u32,
 }
 
+impl Head {
+    const NONE: Head = Head { version: StreamVersion::START, segment: 0, previous: 0 };
+}
+
 pub(super) struct Deep {
     hasher: TermHasher,
     heads: HashMap<u128, Head>,
     stream_faults: u64,
+    /// How many events have been removed that explain no missing version yet.
+    removed: u64,
 }
 
 impl Deep {
     pub(super) fn new(term_key: &[u8; 16]) -> Deep {
-        Deep { hasher: TermHasher::new(term_key), heads: HashMap::new(), stream_faults: 0 }
+        Deep { hasher: TermHasher::new(term_key), heads: HashMap::new(), stream_faults: 0, removed: 0 }
     }
 
     pub(super) fn hasher(&self) -> &TermHasher {
@@ -55,6 +62,25 @@ impl Deep {
         })
     }
 
+    /// Takes note of events that were removed, and of the streams whose newest were among them.
+    pub(super) fn removed<'a>(
+        &mut self,
+        count: u64,
+        streams: impl Iterator<Item = LastVersion<'a>>,
+        number: SegmentNumber,
+    ) {
+        self.removed += count;
+        let segment = u32::try_from(number.0).unwrap_or(u32::MAX);
+        for last in streams {
+            let head = self.heads.entry(self.hasher.stream(last.stream)).or_insert(Head::NONE);
+            self.removed = self.removed.saturating_sub(last.version.since(head.version));
+            if head.segment != segment {
+                (head.previous, head.segment) = (head.segment, segment);
+            }
+            head.version = head.version.max(last.version);
+        }
+    }
+
     /// Takes the next event of the log; tells what is wrong with it, and its stream.
     pub(super) fn take(
         &mut self,
@@ -69,12 +95,13 @@ impl Deep {
         let stream = Some(event.stream().to_owned());
         let segment = u32::try_from(number.0).unwrap_or(u32::MAX);
         let (position, found) = (event.position(), event.stream_version());
-        let head = self.heads.entry(self.hasher.stream(event.stream().as_bytes())).or_insert(Head {
-            version: StreamVersion::START,
-            segment: 0,
-            previous: 0,
-        });
-        let wanted = head.version.next();
+        let head = self.heads.entry(self.hasher.stream(event.stream().as_bytes())).or_insert(Head::NONE);
+        let mut wanted = head.version.next();
+        let missing = found.since(wanted);
+        if missing > 0 && missing <= self.removed {
+            self.removed -= missing;
+            wanted = found;
+        }
         if head.segment != segment {
             (head.previous, head.segment) = (head.segment, segment);
         }

@@ -47,6 +47,8 @@ pub struct VerifyReport {
     pub frames: u64,
     /// How many whole events.
     pub events: u64,
+    /// How many events retention has removed.
+    pub removed: u64,
     /// How many streams they are of. Only counted by [`VerifyReport::deep`].
     pub streams: u64,
     /// How many bytes of frames.

@@ -6,7 +6,7 @@ use super::Verifier;
 use crate::error::Error;
 use crate::format::control::{self, Seal};
 use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN};
-use crate::format::{FrameFault, FrameHeader, FrameKind, SegmentNumber};
+use crate::format::{FrameFault, FrameHeader, FrameKind, SegmentNumber, removed};
 use crate::index::{IndexCheck, Sealed};
 use crate::log::{Met, Record, Survey, What, Wreck, told};
 use crate::model::Position;
@@ -62,7 +62,7 @@ impl<'v, 'a, 'w> SegmentCheck<'v, 'a, 'w> {
                 What::Tail { fault } => tail = Some((met.offset, fault.to_string())),
             }
         }
-        self.verifier.before = survey.before();
+        self.verifier.before = survey.before_next_segment();
         if self.sealed.is_some() {
             self.check_zeros(survey.at(), self.wreck.segment.header.capacity)?;
         } else {
@@ -97,6 +97,12 @@ impl<'v, 'a, 'w> SegmentCheck<'v, 'a, 'w> {
             self.so_far.add(header.count, header.commit_time);
             self.look_into(met);
         }
+        if header.kind == FrameKind::Removed {
+            self.verifier.report.removed += u64::from(header.count);
+            if let Some(deep) = &mut self.verifier.deep {
+                deep.removed(header.count.into(), removed::streams(met.body()), self.number);
+            }
+        }
         Ok(())
     }
 
@@ -109,14 +115,22 @@ impl<'v, 'a, 'w> SegmentCheck<'v, 'a, 'w> {
             _ if at_start => Some("the first frame of the segment is no OPEN".to_owned()),
             FrameKind::Data if header.count > 0 => None,
             FrameKind::Data => Some("a frame without an event".to_owned()),
+            FrameKind::Removed if header.count > 0 => None,
+            FrameKind::Removed => Some("a REMOVED frame that stands for no event".to_owned()),
             FrameKind::Close if met.body().is_empty() => None,
             FrameKind::Close => Some("a CLOSE frame with a body".to_owned()),
             FrameKind::Seal => {
                 let What::Frame { header_crc, .. } = met.what else { return None };
                 self.sealed = Some(Sealed { at: met.offset, crc: header_crc, next: header.first });
                 let says = control::decode_seal(met.body());
-                let differs = says != Some(self.so_far) && self.is_whole();
-                differs.then(|| format!("SEAL says {says:?}, found {:?}", self.so_far))
+                let header = &self.wreck.segment.header;
+                match says != Some(self.so_far) && self.is_whole() {
+                    true => Some(format!("SEAL says {says:?}, found {:?}", self.so_far)),
+                    false if header.is_rewritten() && header.rewritten.seal_at != met.offset => {
+                        Some(format!("the header says that SEAL is at offset {}", header.rewritten.seal_at))
+                    }
+                    false => None,
+                }
             }
         }
     }

@@ -172,9 +172,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "joins segments that do not follow each other",
         file: "src/log/recovery/find.rs",
-        text: "if frame.header_crc == chain && ",
-        by: "let _ = chain;
-            if ",
+        text: "wanted.is_none_or(|crc| crc == frame.header_crc)",
+        by: "wanted.is_none_or(|_| true)",
         caught_by: &["lineage::segments_of_two_continuations_are_not_joined"],
     },
     // A torn tail always opens, and its bytes do not come back.
@@ -256,7 +255,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "lets a subscriber go on from the head instead of from what it has read",
         file: "src/subscription/mod.rs",
-        text: "self.scanned = self.scanned.max(events.head());",
+        text: "self.scanned = self.scanned.max(head);",
         by: "self.scanned = self.reader.visible().get();",
         caught_by: &["waking::a_subscriber_skips_nothing_that_comes_while_it_reads"],
     },
@@ -348,8 +347,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "does not look for what breaks a condition between the caller's look and its group",
         file: "src/commit/group.rs",
-        text: "let refusal = condition.check(number, &self.parts, visible)?;",
-        by: "let refusal = condition.check(number, &self.parts, visible)?.filter(|_| false);",
+        text: "condition.check(number, &self.parts, visible, &self.shared.lifecycles)?;",
+        by: "condition.check(number, &self.parts, visible, &self.shared.lifecycles)?.filter(|_| false);",
         caught_by: &[MACHINE],
     },
     Mutant {

@@ -15,7 +15,7 @@ fn a_file_without_a_header_is_found() {
 #[test]
 fn reaching_up_is_found_with_file_line_and_both_layers() {
     let found = faults(layers, "src/log/segment.rs", "//! a\n\nuse crate::commit::Ticket;\n");
-    let wanted = "src/log/segment.rs:3: `log` is in layer 4 and reaches `commit` in layer 6";
+    let wanted = "src/log/segment.rs:3: `log` is in layer 4 and reaches `commit` in layer 7";
     assert_eq!(found, [wanted]);
 }
 

@@ -17,7 +17,7 @@ use crate::model::StreamVersion;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TermRow {
     pub(crate) hash: u128,
-    /// How many events have the term; at least one.
+    /// How many events have the term; at least one, unless it is a stream whose events have all been removed.
     pub(crate) count: u32,
     /// The ordinal of the only event, or where the postings begin.
     pub(crate) postings: u32,
@@ -62,7 +62,7 @@ impl TermRow {
         let mut hash = like.to_be_bytes();
         hash[known..].copy_from_slice(rest);
         let head = varint::take(from)?;
-        let count = u32::try_from(head >> 1).ok().filter(|count| *count > 0)?;
+        let count = u32::try_from(head >> 1).ok().filter(|_| head > 0)?;
         let postings = varint::take_u32(from)?;
         let stream = if head & 1 == 0 { None } else { Some(StreamRow::decode(from)?) };
         Some(TermRow { hash: u128::from_be_bytes(hash), count, postings, stream })

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use super::{Index, Part};
 use crate::error::Error;
 use crate::format::index::row::TermRow;
+use crate::index::catalog::{ALL, older};
 use crate::index::file::Unusable;
 use crate::index::memory::{Previous, StreamFacts, TermHere};
+use crate::index::place::Place;
 use crate::model::{Position, StreamVersion, Timestamp};
 
 /// The events of one term in one part.
 pub(crate) struct Postings {
     /// How many there are, as far as readers may see.
     pub(crate) count: u32,
-    place: Place,
+    held: Held,
 }
 
-enum Place {
+enum Held {
     Memory(Arc<Index>, TermHere),
     File(TermRow),
 }
@@ -45,17 +47,17 @@ impl StreamHere {
 }
 
 impl Part {
-    /// Appends to `out` the offsets of its events with these numbers, counted from 0, or nothing on an error. Needs no
+    /// Appends to `out` the places of its events with these numbers, counted from 0, or nothing on an error. Needs no
     /// index.
-    pub(crate) fn offsets(&self, wanted: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+    pub(crate) fn places(&self, wanted: Range<u32>, out: &mut Vec<Place>) -> Result<(), Error> {
         let kept = out.len();
         if let Some(index) = self.index_that_is_there() {
             let found = match index.as_ref() {
                 Index::Memory(memory) => {
-                    out.extend(wanted.clone().map(|ordinal| memory.offset(ordinal)));
+                    out.extend(wanted.clone().map(|ordinal| memory.place(ordinal)));
                     Ok(())
                 }
-                Index::File(file) => file.offsets(wanted.start, wanted.end, out),
+                Index::File(file) => file.places(wanted.start, wanted.end, out),
             };
             if found.is_ok() {
                 return Ok(());
@@ -63,24 +65,36 @@ impl Part {
             out.truncate(kept);
             self.forget(&index);
         }
-        let found = self.walk.offsets(&self.segment, self.first, wanted, out);
+        let found = self.walk.places(&self.segment, self.first, wanted, out);
         found.inspect_err(|_| out.truncate(kept))
     }
 
-    /// The offset of one event. Needs no index.
-    pub(crate) fn offset(&self, ordinal: u32) -> Result<u32, Error> {
+    /// The place of one event. Needs no index.
+    pub(crate) fn place(&self, ordinal: u32) -> Result<Place, Error> {
         let index = self.index.load();
         let found = match index.as_deref() {
-            Some(Index::Memory(memory)) => Some(memory.offset(ordinal)),
-            Some(Index::File(file)) => file.offset(ordinal).ok(),
+            Some(Index::Memory(memory)) => Some(memory.place(ordinal)),
+            Some(Index::File(file)) => file.place(ordinal).ok(),
             None => None,
         };
-        if let Some(offset) = found {
-            return Ok(offset);
+        if let Some(place) = found {
+            return Ok(place);
         }
-        let mut offset = Vec::with_capacity(1);
-        self.offsets(ordinal..ordinal + 1, &mut offset)?;
-        offset.pop().ok_or_else(|| self.segment.damaged(0, format!("it has no event number {ordinal}")))
+        let mut place = Vec::with_capacity(1);
+        self.places(ordinal..ordinal + 1, &mut place)?;
+        place.pop().ok_or_else(|| self.segment.damaged(0, format!("it has no event number {ordinal}")))
+    }
+
+    /// The offset of the record of one event that is held.
+    pub(crate) fn offset(&self, ordinal: u32) -> Result<u32, Error> {
+        let place = self.place(ordinal)?;
+        match place.is_removed() {
+            false => Ok(place.offset()),
+            true => {
+                let what = format!("event number {ordinal} has been removed, but a term leads to it");
+                Err(self.segment.damaged(place.offset().into(), what))
+            }
+        }
     }
 
     /// Whether it may have a term. Most parts that do not have it are passed over by this alone.
@@ -104,10 +118,10 @@ impl Part {
         }
         let events = self.events(visible);
         let found = self.ask(parts, |index| self.term(index, hash, events))?;
-        Ok(found.map(|(postings, _)| postings))
+        Ok(found.map(|(postings, _)| postings).filter(|postings| postings.count > 0))
     }
 
-    /// A stream's events among those that readers may see.
+    /// A stream's events among those that readers may see. There are none, but a version, where all have been removed.
     pub(crate) fn stream(
         &self,
         parts: &[Arc<Part>],
@@ -136,7 +150,7 @@ impl Part {
     ) -> Result<Option<(Postings, Option<StreamFacts>)>, Unusable> {
         match index.as_ref() {
             Index::Memory(memory) => Ok(memory.term(hash, events).map(|here| {
-                let postings = Postings { count: here.count, place: Place::Memory(index.clone(), here) };
+                let postings = Postings { count: here.count, held: Held::Memory(index.clone(), here) };
                 (postings, memory.stream_facts(&here))
             })),
             Index::File(file) => {
@@ -146,12 +160,10 @@ impl Part {
                 let facts = row.stream.map(|stream| StreamFacts {
                     first: stream.first,
                     bytes: stream.bytes,
-                    previous: match self.number().checked_sub(stream.back) {
-                        Some(number) if stream.back > 0 => Previous::Segment(number),
-                        _ => Previous::Unknown,
-                    },
+                    previous: self.previous(stream.back),
                 });
-                Ok((count > 0).then_some((Postings { count, place: Place::File(row) }, facts)))
+                let is_known = count > 0 || row.count == 0;
+                Ok(is_known.then_some((Postings { count, held: Held::File(row) }, facts)))
             }
         }
     }
@@ -168,14 +180,14 @@ impl Part {
         if from >= to {
             return Ok(());
         }
-        let row = match &postings.place {
-            Place::Memory(index, here) => {
+        let row = match &postings.held {
+            Held::Memory(index, here) => {
                 if let Index::Memory(memory) = index.as_ref() {
                     memory.ordinals(here, from, to, out);
                 }
                 return Ok(());
             }
-            Place::File(row) => row,
+            Held::File(row) => row,
         };
         let found = self.ask(parts, |index| {
             let mut found = Vec::with_capacity((to - from) as usize);
@@ -188,12 +200,12 @@ impl Part {
 
     /// How many events of a term have ordinals below `ordinal`.
     pub(crate) fn rank(&self, parts: &[Arc<Part>], postings: &Postings, ordinal: u32) -> Result<u32, Error> {
-        let rank = match &postings.place {
-            Place::Memory(index, here) => match index.as_ref() {
+        let rank = match &postings.held {
+            Held::Memory(index, here) => match index.as_ref() {
                 Index::Memory(memory) => memory.rank(here, ordinal),
                 Index::File(_) => 0,
             },
-            Place::File(row) => self.ask(parts, |index| match index.as_ref() {
+            Held::File(row) => self.ask(parts, |index| match index.as_ref() {
                 Index::File(file) => file.rank(row, ordinal),
                 Index::Memory(_) => Err(Unusable),
             })?,
@@ -225,6 +237,9 @@ impl Part {
 
     /// How many streams begin here, as far as readers may see.
     pub(crate) fn begun(&self, parts: &[Arc<Part>], visible: Position) -> Result<u64, Error> {
+        if parts.iter().any(|part| part.segment.header.is_rewritten()) {
+            return Ok(self.beginnings(parts, visible)?.len() as u64);
+        }
         let file = self.ask(parts, |index| match index.as_ref() {
             Index::Memory(_) => Ok(None),
             Index::File(file) => Ok(Some(file.begun())),
@@ -235,35 +250,82 @@ impl Part {
         }
     }
 
-    /// The ordinals of the first events of streams that begin here, rising.
+    /// The ordinals of the first events of streams that begin here, rising: of those whose first event that is held is
+    /// here.
     pub(crate) fn beginnings(&self, parts: &[Arc<Part>], visible: Position) -> Result<Vec<u32>, Error> {
         let events = self.events(visible);
-        self.ask(parts, |index| {
-            let mut ordinals = Vec::new();
+        let mut found = self.ask(parts, |index| {
+            let mut found = Vec::new();
             match index.as_ref() {
                 Index::Memory(memory) => {
                     for number in 0..memory.terms() {
-                        let Some(here) = memory.term_of(number, events) else { continue };
-                        let first = memory.stream_facts(&here).map(|facts| facts.first);
-                        if first == Some(StreamVersion::new(1)) {
-                            memory.ordinals(&here, 0, 1, &mut ordinals);
+                        let Some(here) = memory.term_of(number, events).filter(|here| here.count > 0) else {
+                            continue;
+                        };
+                        let Some(StreamFacts { first, previous, .. }) = memory.stream_facts(&here) else {
+                            continue;
+                        };
+                        if self.may_begin(first, previous, parts) {
+                            let mut ordinal = Vec::with_capacity(1);
+                            memory.ordinals(&here, 0, 1, &mut ordinal);
+                            found.push((ordinal[0], memory.hash_of(number), first));
                         }
                     }
                 }
                 Index::File(file) => {
                     let mut begun = Vec::with_capacity(file.begun() as usize);
                     file.each_row(|row| {
-                        let begins = row.stream.is_some_and(|stream| stream.first == StreamVersion::new(1));
-                        begun.extend(begins.then_some(row));
+                        let Some(stream) = row.stream.filter(|_| row.count > 0) else { return };
+                        if self.may_begin(stream.first, self.previous(stream.back), parts) {
+                            begun.push((row, stream.first));
+                        }
                     })?;
-                    for row in &begun {
-                        file.ordinals(row, 0, 1, &mut ordinals)?;
+                    for (row, first) in begun {
+                        let mut ordinal = Vec::with_capacity(1);
+                        file.ordinals(&row, 0, 1, &mut ordinal)?;
+                        found.push((ordinal[0], row.hash, first));
                     }
-                    ordinals.retain(|ordinal| *ordinal < events);
                 }
             }
-            ordinals.sort_unstable();
-            Ok(ordinals)
-        })
+            Ok(found)
+        })?;
+        found.retain(|(ordinal, ..)| *ordinal < events);
+        found.sort_unstable();
+        let mut ordinals = Vec::with_capacity(found.len());
+        for (ordinal, hash, first) in found {
+            let is_first = first == StreamVersion::new(1) || !held_in(older(parts, self.number()), hash)?;
+            ordinals.extend(is_first.then_some(ordinal));
+        }
+        Ok(ordinals)
     }
+
+    /// Whether no part before this one may hold events of a stream: it begins here, or what came before may have been
+    /// removed.
+    fn may_begin(&self, first: StreamVersion, previous: Previous, parts: &[Arc<Part>]) -> bool {
+        first == StreamVersion::new(1)
+            || match previous {
+                Previous::None => true,
+                Previous::Unknown => true,
+                Previous::Segment(number) => parts
+                    .binary_search_by_key(&number, |part| part.number())
+                    .is_ok_and(|at| parts[at].segment.header.is_rewritten()),
+            }
+    }
+
+    fn previous(&self, back: u64) -> Previous {
+        match self.number().checked_sub(back) {
+            Some(number) if back > 0 => Previous::Segment(number),
+            _ => Previous::Unknown,
+        }
+    }
+}
+
+/// Whether any of some parts holds an event of a stream.
+fn held_in(parts: &[Arc<Part>], hash: u128) -> Result<bool, Error> {
+    for part in parts.iter().rev() {
+        if part.stream(parts, hash, ALL)?.is_some_and(|here| here.count() > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -125,13 +125,24 @@ pub(super) fn chain_back(
     Ok(found)
 }
 
-/// Checks that a segment ends in the SEAL that the segment after it names.
-fn read_seal(segment: &Segment, seal_at: u64, chain: u32, next: Position) -> Result<(u64, u32), OpenError> {
+/// Checks that a segment ends in the SEAL that the segment after it names. In a segment that was rewritten another SEAL
+/// stands for that one.
+fn read_seal(
+    segment: &Segment,
+    mut seal_at: u64,
+    chain: u32,
+    next: Position,
+) -> Result<(u64, u32), OpenError> {
+    let mut wanted = Some(chain);
+    let rewritten = segment.header.rewritten;
+    if segment.header.is_rewritten() && (rewritten.old_seal_at, rewritten.old_seal_crc) == (seal_at, chain) {
+        (seal_at, wanted) = (rewritten.seal_at, None);
+    }
     let what = match segment.frame(seal_at)? {
         Ok(frame) if frame.header.kind == FrameKind::Seal => {
-            if frame.header_crc == chain && frame.header.first == next && decode_seal(frame.body()).is_some()
-            {
-                return Ok((seal_at, chain));
+            let is_named = wanted.is_none_or(|crc| crc == frame.header_crc);
+            if is_named && frame.header.first == next && decode_seal(frame.body()).is_some() {
+                return Ok((seal_at, frame.header_crc));
             }
             "its SEAL does not match the segment after it".to_owned()
         }

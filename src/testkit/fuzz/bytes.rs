@@ -5,7 +5,8 @@ use bytes::Bytes;
 use crate::format::control::{self, Open, Seal};
 use crate::format::frame::{self, FrameHeader, FrameKind};
 use crate::format::index::{self, IndexHeader, postings, row::StreamRow, row::TermRow};
-use crate::format::segment::{self, SegmentHeader};
+use crate::format::removed::{self, LastVersion};
+use crate::format::segment::{self, Rewritten, SegmentHeader};
 use crate::format::state::State;
 use crate::format::{SegmentNumber, StoreId, event as record};
 use crate::meta::envelope as sealed;
@@ -35,7 +36,7 @@ pub(super) fn segment_header_seeds() -> Vec<Vec<u8>> {
         salt: SALT,
         capacity: 1 << 16,
         term_key: [9; 16],
-        generation: 2,
+        rewritten: Rewritten { generation: 2, old_seal_crc: 77, old_seal_at: 60_000, seal_at: 9000 },
     };
     vec![header.encode().to_vec()]
 }
@@ -154,12 +155,17 @@ fn read_frame(bytes: &[u8]) {
     let body = &whole[frame::HEADER_LEN..whole.len() - frame::TRAILER_LEN];
     match header.kind {
         FrameKind::Open => {
-            control::decode_open(body).inspect(|open| assert_eq!(control::open_body(open), body));
+            // The body of version 1 is shorter.
+            control::decode_open(body).inspect(|open| assert!(control::open_body(open).starts_with(body)));
         }
         FrameKind::Seal => {
             control::decode_seal(body).inspect(|seal| assert_eq!(control::seal_body(seal), body));
         }
         FrameKind::Close => {}
+        FrameKind::Removed => {
+            let names: usize = removed::streams(body).map(|last| last.stream.len()).sum();
+            assert!(names <= body.len(), "streams are slices of the body");
+        }
         FrameKind::Data => {
             let mut at = 0;
             for _ in 0..header.count {
@@ -177,10 +183,11 @@ fn with_mended_frame(bytes: &[u8]) -> Option<Vec<u8>> {
     let body_len = (bytes.len() / 8 * 8).checked_sub(frame::HEADER_LEN + frame::TRAILER_LEN)?;
     let mut body = bytes[frame::HEADER_LEN..][..body_len].to_vec();
     let mut fields = super::input::Input::new(&header[8..]);
-    let kind = match fields.u32() & 3 {
+    let kind = match fields.u32() % 6 {
         1 => FrameKind::Open,
         2 => FrameKind::Data,
         3 => FrameKind::Seal,
+        5 => FrameKind::Removed,
         _ => FrameKind::Close,
     };
     let count = fields.u32();
@@ -195,7 +202,9 @@ fn with_mended_frame(bytes: &[u8]) -> Option<Vec<u8>> {
         chain: fields.u32(),
         body_crc: match kind {
             FrameKind::Data => mend_records(&mut body, count),
-            FrameKind::Open | FrameKind::Seal | FrameKind::Close => crc32fast::hash(&body),
+            FrameKind::Open | FrameKind::Seal | FrameKind::Close | FrameKind::Removed => {
+                crc32fast::hash(&body)
+            }
         },
     };
     let (header_bytes, crc) = header.encode(SALT, OFFSET);
@@ -240,9 +249,21 @@ pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
         chain: 0xdead_beef,
         body_crc: 0,
     };
-    let open = control::open_body(&Open { history: HistoryId::from_bytes([5; 16]), seal_at: 60_000 });
+    let open = control::open_body(&Open {
+        history: HistoryId::from_bytes([5; 16]),
+        seal_at: 60_000,
+        settings: Position::new(7),
+    });
     let seal = control::seal_body(&Seal { events: 41, frames: 7, ..Seal::default() });
-    let bodies = [(FrameKind::Open, &open[..]), (FrameKind::Seal, &seal[..]), (FrameKind::Close, &[])];
+    let mut gone = Vec::new();
+    removed::push(&mut gone, LastVersion { stream: b"order-1", version: StreamVersion::new(5) });
+    removed::finish(&mut gone);
+    let bodies = [
+        (FrameKind::Open, &open[..]),
+        (FrameKind::Seal, &seal[..]),
+        (FrameKind::Close, &[]),
+        (FrameKind::Removed, &gone),
+    ];
     let mut seeds: Vec<Vec<u8>> = bodies
         .map(|(kind, body)| {
             let mut out = Vec::new();

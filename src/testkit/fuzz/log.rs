@@ -11,7 +11,7 @@ use super::input::Input;
 use crate::clock::ManualClock;
 use crate::format::control::{self, Open, Seal};
 use crate::format::frame::{self, FrameHeader, FrameKind};
-use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, SegmentHeader};
+use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, Rewritten, SegmentHeader};
 use crate::format::{SegmentNumber, StoreId};
 use crate::model::{HistoryId, Position, Timestamp};
 use crate::options::Options;
@@ -54,7 +54,7 @@ fn segment(bytes: &[u8]) -> Vec<u8> {
         salt: SALT,
         capacity: CAPACITY,
         term_key: [2; 16],
-        generation: 0,
+        rewritten: Rewritten::default(),
     };
     let mut file = vec![0; CAPACITY as usize];
     for at in [0, HEADER_COPY_AT as usize] {
@@ -98,7 +98,8 @@ impl Log {
             // Only an OPEN may choose where the log begins.
             0 => {
                 header.first = if input.byte() & 1 == 1 { Position::new(input.u64()) } else { self.next };
-                let open = Open { history: HistoryId::from_bytes([4; 16]), seal_at: input.u64() };
+                let (history, settings) = (HistoryId::from_bytes([4; 16]), Position::START);
+                let open = Open { history, seal_at: input.u64(), settings };
                 self.control(header, &control::open_body(&open), offset);
             }
             1 => {
@@ -108,6 +109,11 @@ impl Log {
             2 => {
                 header.kind = FrameKind::Seal;
                 self.control(header, &control::seal_body(&self.seal), offset);
+            }
+            3 if input.byte() & 1 == 1 => {
+                header.kind = FrameKind::Removed;
+                header.count = input.below(4) as u32;
+                self.control(header, &[], offset);
             }
             3 => self.raw_data(header, input, offset),
             _ => self.data(header, input.below(4) as usize, offset),

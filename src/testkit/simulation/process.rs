@@ -210,6 +210,9 @@ impl<'a> Process<'a> {
                         ));
                     }
                 }
+                Ok(Delivery::Skipped { from, to }) => {
+                    return Err(format!("the subscriber was told that {from} to {to} were removed"));
+                }
                 Err(_) if self.life.disk.failures() > failures => {
                     self.subscription = None;
                     return Ok(());
