@@ -40,6 +40,7 @@ mod model;
 mod options;
 mod read;
 mod salvage;
+mod scavenge;
 mod snapshot;
 mod store;
 mod subscription;
@@ -62,9 +63,10 @@ pub use model::{
     Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName, StreamReceipt, StreamSettings,
     StreamVersion, Timestamp, TimestampError,
 };
-pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use read::{Direction, Events, Read, StreamInfo, Streams};
 pub use salvage::{Loss, Salvage, SalvageReport};
+pub use scavenge::{Scavenge, ScavengeReport};
 pub use snapshot::Snapshot;
 pub use store::{EventStore, Health, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};

@@ -196,6 +196,16 @@ impl Lifecycles {
         }
         Ok(None)
     }
+
+    /// Whether newer settings of the stream that it names make the settings at `position` of no use. Where several streams
+    /// share one for their settings, none is.
+    pub(crate) fn is_outdated(&self, stream: &str, data: &[u8], position: Position) -> Result<bool, Error> {
+        if stream.len() == crate::model::NAME_BYTES_MAX {
+            return Ok(false);
+        }
+        let Ok(stored) = serde_json::from_slice::<Stored>(data) else { return Ok(false) };
+        Ok(self.look_up(&stored.stream)?.is_some_and(|(_, newest)| newest > position))
+    }
 }
 
 /// Which events are not shown, seen from one moment.

@@ -49,6 +49,25 @@ impl Default for Limits {
     }
 }
 
+/// How long a store keeps its events, whatever their streams say. Whole segments go, the oldest first, and never the last
+/// one; the versions of streams and the store's own events stay. Default: everything is kept.
+///
+/// What goes is gone: readers and subscribers who have not come so far are told of the gap
+/// ([`Delivery::Skipped`](crate::Delivery::Skipped)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Segments go whose last event was committed longer than this before the newest event of the store.
+    pub max_age: Option<Duration>,
+    /// The oldest segments go while the log is larger than this, in bytes, indexes not counted.
+    pub max_bytes: Option<u64>,
+}
+
+impl Retention {
+    pub(crate) fn keeps_everything(&self) -> bool {
+        *self == Retention::default()
+    }
+}
+
 /// How to open a store.
 ///
 /// ```no_run
@@ -68,6 +87,7 @@ pub struct Options {
     pub(crate) background: bool,
     pub(crate) warming_wait_max: Duration,
     pub(crate) repeat_window: u64,
+    pub(crate) retention: Retention,
     pub(crate) verify_reads: bool,
     pub(crate) allow_clock_jump: bool,
     pub(crate) disk: Arc<dyn Disk>,
@@ -87,6 +107,7 @@ impl Options {
             background: true,
             warming_wait_max: Duration::from_secs(10),
             repeat_window: 100_000,
+            retention: Retention::default(),
             verify_reads: true,
             allow_clock_jump: false,
             disk: Arc::new(RealDisk),
@@ -169,6 +190,16 @@ impl Options {
     #[must_use]
     pub fn repeat_window(mut self, events: u64) -> Options {
         self.repeat_window = events;
+        self
+    }
+
+    /// How long events are kept. Default: for ever.
+    ///
+    /// It is looked at when the store is opened and whenever a segment is full, on a thread of its own; with
+    /// [`Options::background`] off only by [`EventStore::scavenge`](crate::EventStore::scavenge).
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Options {
+        self.retention = retention;
         self
     }
 

@@ -114,9 +114,16 @@ impl Snapshots {
         if stored.history != *self.history.as_bytes() {
             return Ok(false);
         }
-        let hash = self.reader.stream_hash(stream.as_str());
-        let event = self.reader.event_of_stream(hash, StreamVersion::new(stored.version))?;
-        Ok(event.is_some_and(|event| event.crc() == stored.event_crc))
+        let (hash, version) = (self.reader.stream_hash(stream.as_str()), StreamVersion::new(stored.version));
+        let lifecycle = self.reader.lifecycle(stream.as_str())?;
+        if lifecycle.is_hard || version <= lifecycle.deleted_through {
+            return Ok(false);
+        }
+        match self.reader.event_of_stream(hash, version)? {
+            Some(event) => Ok(event.crc() == stored.event_crc),
+            // Its event was removed: the history alone says what the state stands for.
+            None => Ok(version <= self.reader.stream_version(hash)?),
+        }
     }
 
     pub(crate) fn delete(&self, stream: &StreamName) -> Result<(), SnapshotError> {

@@ -3,6 +3,7 @@
 mod keeper;
 mod open;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +22,7 @@ use crate::model::{
 };
 use crate::options::{Limits, Options};
 use crate::read::{Events, Read, Reader, StreamInfo, Streams};
+use crate::scavenge::{Scavenge, ScavengeReport, Scavenger};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::subscription::{Subscribe, Subscription};
 
@@ -53,6 +55,7 @@ struct Core {
     reader: Reader,
     snapshots: Snapshots,
     lifecycles: Arc<Lifecycles>,
+    scavenger: Arc<Scavenger>,
     history: HistoryId,
     torn: Option<TornTail>,
     limits: Limits,
@@ -398,6 +401,33 @@ impl EventStore {
         self.keeper()?.delete(stream, expected, Deletion::Hard)
     }
 
+    /// Gives back the space of events that are no longer shown, and drops what [`Options::retention`] does not keep.
+    ///
+    /// Appends and reads go on meanwhile, and positions and versions stay as they are. It takes about as long as reading the
+    /// log and writing what is kept, and space for one segment. See [`Scavenge`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] while another one is under way, [`Error::NoSpace`] and [`Error::Io`]; the segments that were written
+    /// anew until then stay so. A damaged segment is left as it is and named in the report.
+    pub fn scavenge(&self, scavenge: &Scavenge) -> Result<ScavengeReport, Error> {
+        self.scavenge_while(scavenge, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same, and asks after each segment whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::scavenge`].
+    pub fn scavenge_while(
+        &self,
+        scavenge: &Scavenge,
+        go_on: impl FnMut(&ScavengeReport) -> ControlFlow<()>,
+    ) -> Result<ScavengeReport, Error> {
+        self.committer()?;
+        self.core().scavenger.run(scavenge, go_on)
+    }
+
     /// Starts an import: many events in order, in atomic batches, that can be repeated without harm. See [`Importer`].
     pub fn import(&self) -> Importer {
         let core = self.core();
@@ -474,6 +504,7 @@ impl EventStore {
 impl Core {
     fn close(&self) -> Result<(), Error> {
         self.closed.store(true, Ordering::Release);
+        self.scavenger.end();
         let closed = self.committer.as_ref().map_or(Ok(()), |committer| committer.close());
         self.reader.visible().close();
         self.snapshots.close();

@@ -23,6 +23,7 @@ mod reads;
 mod repeats;
 mod resync;
 mod salvage;
+mod scavenge;
 mod segments;
 mod subscribe;
 mod support;

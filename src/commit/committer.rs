@@ -7,6 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -52,9 +53,16 @@ pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     /// Among how many of the newest events ids are looked up.
     pub(super) repeat_window: u64,
+    /// What is to be done when a segment has been sealed.
+    on_seal: Option<OnSeal>,
+    /// It is to be done already.
+    on_seal_waits: Arc<AtomicBool>,
     failed: Mutex<Option<String>>,
     no_space: Mutex<Option<String>>,
 }
+
+/// Slow work that follows the sealing of a segment.
+pub(crate) type OnSeal = Arc<dyn Fn() + Send + Sync>;
 
 /// The end of the log, with the index that grows with it. Only the leader touches it.
 pub(super) struct End {
@@ -103,6 +111,7 @@ pub(crate) struct Parts {
     pub(crate) budget: Budget,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) repeat_window: u64,
+    pub(crate) on_seal: Option<OnSeal>,
     pub(crate) background: bool,
 }
 
@@ -124,6 +133,8 @@ impl Committer {
             budget: parts.budget,
             clock: parts.clock,
             repeat_window: parts.repeat_window,
+            on_seal: parts.on_seal,
+            on_seal_waits: Arc::default(),
             failed: Mutex::default(),
             no_space: Mutex::default(),
         });
@@ -206,6 +217,7 @@ impl Committer {
                 let _ = part.move_index_to_disk(&parts);
             }
         });
+        self.shared.after_seal();
     }
 
     /// Finishes the queue, marks the log as closed, and lets go of it. A second call has nothing left to do.
@@ -249,6 +261,19 @@ impl Shared {
         *lock(&self.no_space) = error.map(ToString::to_string);
     }
 
+    /// Does what follows the sealing of a segment, on the thread for slow work, if there is one.
+    fn after_seal(&self) {
+        let Some(on_seal) = self.on_seal.clone().filter(|_| self.ahead) else { return };
+        // One that waits will see what came meanwhile, and nobody waits for it.
+        if !self.on_seal_waits.swap(true, Ordering::AcqRel) {
+            let waits = self.on_seal_waits.clone();
+            self.rebuild.run(move || {
+                waits.store(false, Ordering::Release);
+                on_seal();
+            });
+        }
+    }
+
     /// Puts the index of a sealed part on disk, and gives back the space that its segment did not need.
     pub(super) fn finish(&self, part: Arc<Part>) {
         let (catalog, disk) = (self.catalog.clone(), self.indexing.disk.clone());
@@ -260,6 +285,7 @@ impl Shared {
                 let _ = part.segment.release_rest(disk.as_ref(), sealed.at);
             }
         });
+        self.after_seal();
     }
 
     /// Prepares an append and queues it; gives leadership to a caller that has to take it.

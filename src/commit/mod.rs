@@ -17,7 +17,7 @@ mod ticket;
 mod visible;
 mod waiters;
 
-pub(crate) use committer::{Committer, Parts as CommitterParts};
+pub(crate) use committer::{Committer, OnSeal, Parts as CommitterParts};
 pub(crate) use prepared::check_event;
 pub use ticket::Ticket;
 pub(crate) use visible::Visible;

@@ -35,9 +35,22 @@ impl Catalog {
 
     /// Adds the newest part. Only the one writer calls this.
     pub(crate) fn push(&self, part: Arc<Part>) {
-        let mut parts = self.parts().as_ref().clone();
-        parts.push(part);
-        self.0.store(Arc::new(parts));
+        self.0.rcu(|parts| {
+            let mut parts = parts.as_ref().clone();
+            parts.push(part.clone());
+            parts
+        });
+    }
+
+    /// Puts a part in the place of the one with its number.
+    pub(crate) fn replace(&self, part: Arc<Part>) {
+        self.0.rcu(|parts| {
+            let mut parts = parts.as_ref().clone();
+            if let Ok(at) = parts.binary_search_by_key(&part.number(), |part| part.number()) {
+                parts[at] = part.clone();
+            }
+            parts
+        });
     }
 }
 

@@ -140,6 +140,18 @@ impl LogWriter {
         offset
     }
 
+    /// Puts a frame behind what is staged that stands for `count` events which were removed. `body` names streams, and
+    /// [`needs_roll`](Self::needs_roll) has said no.
+    pub(crate) fn stage_removed(&mut self, count: u32, body: &[u8], time: Timestamp) {
+        self.last_time = self.last_time.max(time);
+        let header = FrameHeader { count, ..self.header(FrameKind::Removed) };
+        let (salt, end, before) = (self.segment.header.salt, self.end, self.staged.len());
+        let crc = control::encode(&mut self.staged, header, body, salt, end);
+        self.took((self.staged.len() - before) as u64, crc);
+        self.next = header.next_position();
+        self.closed = false;
+    }
+
     fn stage_control(&mut self, kind: FrameKind, body: &[u8]) {
         let (header, salt, end, before) =
             (self.header(kind), self.segment.header.salt, self.end, self.staged.len());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Line, Loss, ReportFile, SalvageReport, ends, versions};
 use crate::error::Error;
+use crate::format::removed::{self, LastVersion};
 use crate::index::TermHasher;
 use crate::model::{HistoryId, Position, StreamVersion};
 
@@ -23,6 +24,10 @@ pub(super) struct Cause {
 struct Head {
     old: StreamVersion,
     new: StreamVersion,
+}
+
+impl Head {
+    const START: Head = Head { old: StreamVersion::START, new: StreamVersion::START };
 }
 
 /// Positions without a hole, as they were and as they are.
@@ -44,6 +49,10 @@ pub(super) struct Account {
     losses: Vec<Loss>,
     incomplete_appends: u64,
     streams_changed: u64,
+    /// How many events had been removed that explain no missing version yet.
+    removed: u64,
+    /// How many of them are those of streams that the segment's REMOVED frames name.
+    named: u64,
     faults: u64,
     pub(super) old_history: Option<HistoryId>,
 }
@@ -62,6 +71,8 @@ impl Account {
             losses: Vec::new(),
             incomplete_appends: 0,
             streams_changed: 0,
+            removed: 0,
+            named: 0,
             faults: 0,
             old_history: None,
         }
@@ -155,8 +166,13 @@ impl Account {
                 self.run = Some(Run { old: position, new: now, count: 1 });
             }
         }
-        let start = Head { old: StreamVersion::START, new: StreamVersion::START };
-        let head = self.heads.entry(self.hasher.stream(stream.as_bytes())).or_insert(start);
+        let head = self.heads.entry(self.hasher.stream(stream.as_bytes())).or_insert(Head::START);
+        let missing = version.since(head.old.next());
+        if missing <= self.removed {
+            // Retention took them: versions go on as they did.
+            self.removed -= missing;
+            *head = Head { old: head.old.advanced(missing), new: head.new.advanced(missing) };
+        }
         let before = *head;
         *head = Head { old: version.max(before.old), new: before.new.next() };
         let now_version = head.new;
@@ -171,6 +187,33 @@ impl Account {
             })?;
         }
         Ok(now_version)
+    }
+
+    /// A segment begins. The frames of the one before have all been seen, whichever of them named a stream.
+    pub(super) fn begin_segment(&mut self) {
+        self.removed = self.removed.saturating_sub(std::mem::take(&mut self.named));
+    }
+
+    /// Counts events as removed that had been before the damage; tells where the streams stand now that it names.
+    pub(super) fn removed<'r>(
+        &mut self,
+        first: Position,
+        count: u32,
+        streams: impl Iterator<Item = LastVersion<'r>>,
+    ) -> Result<Vec<u8>, Error> {
+        self.lose_before(first)?;
+        self.next = first.advanced(count.into());
+        self.removed += u64::from(count);
+        let mut body = Vec::new();
+        for last in streams {
+            let head = self.heads.entry(self.hasher.stream(last.stream)).or_insert(Head::START);
+            let gone = last.version.since(head.old);
+            self.named += gone;
+            *head = Head { old: head.old.advanced(gone), new: head.new.advanced(gone) };
+            removed::push(&mut body, LastVersion { version: head.new, ..last });
+        }
+        removed::finish(&mut body);
+        Ok(body)
     }
 
     fn end_run(&mut self) -> Result<(), Error> {

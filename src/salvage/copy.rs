@@ -12,7 +12,7 @@ use crate::error::{Error, OpenError};
 use crate::format::control;
 use crate::format::event;
 use crate::format::segment::FRAMES_AT;
-use crate::format::{FrameKind, SegmentNumber};
+use crate::format::{FrameFault, FrameKind, SegmentNumber, removed};
 use crate::index::TermHasher;
 use crate::log::{Before, Evidence, Met, Record, Survey, What, Wreck, log_dir, segment_path, told};
 use crate::model::{Position, RecordedEvent, Timestamp};
@@ -95,6 +95,7 @@ impl<'a> Copy<'a> {
         for (offset, what) in &found.wreck.faults {
             self.account.fault(&found.path, *offset, what)?;
         }
+        self.account.begin_segment();
         let mut survey = Survey::new(&found.wreck, FRAMES_AT, self.before);
         let mut is_explained = false;
         while let Some(met) = survey.step()? {
@@ -136,13 +137,18 @@ impl<'a> Copy<'a> {
         if header.kind == FrameKind::Open && met.fault().is_none() {
             self.account.old_history = control::decode_open(met.body()).map(|open| open.history);
         }
-        if header.kind != FrameKind::Data || header.count == 0 {
+        if !matches!(header.kind, FrameKind::Data | FrameKind::Removed) || header.count == 0 {
             return Ok(());
         }
         let (first, last) = (header.first, header.next_position().previous());
         if last < self.account.next() {
             let what = format!("positions {first} to {last} have been read already");
             return self.account.fault(&found.path, met.offset, &what);
+        }
+        if header.kind == FrameKind::Removed {
+            let streams = removed::streams(met.body()).filter(|_| met.fault().is_none_or(is_of_its_place));
+            let body = self.account.removed(first, header.count, streams)?;
+            return self.target.append_removed(header.count, &body, header.commit_time);
         }
         let records: Vec<Record> = met.records().map(|record| checked(record, header.commit_time)).collect();
         let is_whole = |record: &&Record| matches!(record, Record::Whole { .. });
@@ -206,6 +212,11 @@ impl<'a> Copy<'a> {
         }
         if moved.is_empty() { Ok(()) } else { self.target.append(&moved, time) }
     }
+}
+
+/// Whether a fault is about where a frame stands, and not about what is in it.
+fn is_of_its_place(fault: FrameFault) -> bool {
+    matches!(fault, FrameFault::Chain { .. } | FrameFault::Position { .. } | FrameFault::Stale { .. })
 }
 
 fn decoded(bytes: &Bytes, time: Timestamp) -> Option<RecordedEvent> {

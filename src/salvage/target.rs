@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::error::{Error, OpenError};
 use crate::format::event;
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
+use crate::lifecycle::holds_settings;
 use crate::log::{LogWriter, Recovered, Roll, Search, recover};
 use crate::model::{HistoryId, Position, StreamVersion, Timestamp};
 use crate::options::Options;
@@ -18,6 +19,10 @@ const GROUP_BYTES: usize = 4 << 20;
 pub(super) struct Moved {
     pub(super) record: Bytes,
     pub(super) version: StreamVersion,
+}
+
+fn holds_settings_of(record: &[u8]) -> bool {
+    event::found_by(record).is_some_and(|found| holds_settings(found.stream))
 }
 
 pub(super) struct Target {
@@ -63,14 +68,34 @@ impl Target {
             body_crc.update(&crc.to_le_bytes());
         }
         frame.extend_from_slice(&[0; TRAILER_LEN]);
-        if self.writer.needs_roll(frame.len()) {
+        self.make_room(frame.len())?;
+        self.writer.stage(&mut frame, events.len() as u32, body_crc.finalize(), time);
+        if events.iter().any(|moved| holds_settings_of(&moved.record)) {
+            self.writer.note_settings(self.writer.next().previous());
+        }
+        self.staged(frame.len())
+    }
+
+    /// Notes that `count` events had been removed at `time`, and with `body` where streams stood.
+    pub(super) fn append_removed(&mut self, count: u32, body: &[u8], time: Timestamp) -> Result<(), Error> {
+        let len = HEADER_LEN + body.len() + TRAILER_LEN;
+        self.make_room(len)?;
+        self.writer.stage_removed(count, body, time);
+        self.staged(len)
+    }
+
+    fn make_room(&mut self, len: usize) -> Result<(), Error> {
+        if self.writer.needs_roll(len) {
             self.flush()?;
             let number = self.writer.segment().number().next();
-            let blank = self.roll.blank(number, frame.len() as u64)?;
+            let blank = self.roll.blank(number, len as u64)?;
             self.writer.roll(blank)?;
         }
-        self.writer.stage(&mut frame, events.len() as u32, body_crc.finalize(), time);
-        self.staged_bytes += frame.len();
+        Ok(())
+    }
+
+    fn staged(&mut self, len: usize) -> Result<(), Error> {
+        self.staged_bytes += len;
         if self.staged_bytes >= GROUP_BYTES { self.flush() } else { Ok(()) }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::Core;
-use crate::commit::{Committer, CommitterParts, Visible};
+use crate::commit::{Committer, CommitterParts, OnSeal, Visible};
 use crate::error::OpenError;
 use crate::format::event;
 use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
@@ -14,6 +14,7 @@ use crate::meta;
 use crate::model::{Position, Timestamp};
 use crate::options::{Limits, Options};
 use crate::read::Reader;
+use crate::scavenge::Scavenger;
 use crate::snapshot::Snapshots;
 
 /// How far ahead of the last commit the clock may be: a store may rest for long, but a year is more likely a mistake.
@@ -50,6 +51,13 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
     let meta = meta::open(meta_dir, options.budget.cache_bytes());
     let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, limits.snapshot_bytes_max);
+    let scavenger = Arc::new(Scavenger::new(
+        catalog.clone(),
+        visible.clone(),
+        indexing.clone(),
+        lifecycles.clone(),
+        options.retention,
+    ));
     let committer = match recovered.writer {
         None => None,
         Some(writer) => Some(Arc::new(Committer::start(CommitterParts {
@@ -65,6 +73,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
             budget: options.budget,
             clock: options.clock.clone(),
             repeat_window: options.repeat_window,
+            on_seal: on_seal(&options, &scavenger),
             background: options.background,
         })?)),
     };
@@ -76,12 +85,21 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         reader,
         snapshots,
         lifecycles,
+        scavenger,
         history: recovered.history,
         torn: recovered.torn,
         limits,
         clock: options.clock,
         closed: AtomicBool::new(false),
     })
+}
+
+/// Drops what the retention of the store does not keep, whenever a segment is full.
+fn on_seal(options: &Options, scavenger: &Arc<Scavenger>) -> Option<OnSeal> {
+    let scavenger = scavenger.clone();
+    // If it fails, the next time finds the same to do; whoever scavenges is told why.
+    let drop_old = move || drop(scavenger.drop_old());
+    (!options.retention.keeps_everything()).then(|| Arc::new(drop_old) as OnSeal)
 }
 
 /// Finds the log, and indexes its last segment on the way.

@@ -34,11 +34,19 @@ pub(super) struct Deep {
     stream_faults: u64,
     /// How many events have been removed that explain no missing version yet.
     removed: u64,
+    /// How many of them are those of streams that the segment's REMOVED frames name.
+    named: u64,
 }
 
 impl Deep {
     pub(super) fn new(term_key: &[u8; 16]) -> Deep {
-        Deep { hasher: TermHasher::new(term_key), heads: HashMap::new(), stream_faults: 0, removed: 0 }
+        Deep {
+            hasher: TermHasher::new(term_key),
+            heads: HashMap::new(),
+            stream_faults: 0,
+            removed: 0,
+            named: 0,
+        }
     }
 
     pub(super) fn hasher(&self) -> &TermHasher {
@@ -62,6 +70,11 @@ impl Deep {
         })
     }
 
+    /// A segment begins. The frames of the one before have all been seen, whichever of them named a stream.
+    pub(super) fn begin_segment(&mut self) {
+        self.removed = self.removed.saturating_sub(std::mem::take(&mut self.named));
+    }
+
     /// Takes note of events that were removed, and of the streams whose newest were among them.
     pub(super) fn removed<'a>(
         &mut self,
@@ -73,7 +86,7 @@ impl Deep {
         let segment = u32::try_from(number.0).unwrap_or(u32::MAX);
         for last in streams {
             let head = self.heads.entry(self.hasher.stream(last.stream)).or_insert(Head::NONE);
-            self.removed = self.removed.saturating_sub(last.version.since(head.version));
+            self.named += last.version.since(head.version);
             if head.segment != segment {
                 (head.previous, head.segment) = (head.segment, segment);
             }

@@ -52,6 +52,9 @@ impl<'v, 'a, 'w> SegmentCheck<'v, 'a, 'w> {
     pub(super) fn run(mut self) -> Result<(), Error> {
         self.check_zeros(HEADER_LEN as u64, HEADER_COPY_AT)?;
         self.check_zeros(HEADER_COPY_AT + HEADER_LEN as u64, FRAMES_AT)?;
+        if let Some(deep) = &mut self.verifier.deep {
+            deep.begin_segment();
+        }
         let mut survey = Survey::new(self.wreck, FRAMES_AT, self.verifier.before);
         let mut tail = None;
         while let Some(met) = survey.step()? {
