@@ -225,6 +225,13 @@ pub enum AppendError {
         /// The id.
         id: crate::model::EventId,
     },
+    /// Another append was made under this key, with other events. Nothing was written: give another append another key, or
+    /// send this one as it was.
+    #[error("another append was made under the idempotency key {key}, with other events")]
+    KeyTaken {
+        /// The key.
+        key: crate::model::IdempotencyKey,
+    },
     /// Something is larger than the store's limits allow. Nothing was written: send less.
     #[error("{what} has {size} {unit}; at most {max} are allowed")]
     TooLarge {

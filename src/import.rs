@@ -11,7 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::commit::{Committer, check_event};
 use crate::error::{AppendError, Error, ImportError};
-use crate::format::event;
+use crate::format::event::{self, Given};
 use crate::model::{
     Append, EventId, EventOfStream, ExpectedVersion, NewEvent, Position, StreamName, StreamVersion,
 };
@@ -118,7 +118,7 @@ impl Importer {
         let (hash, place) = self.next_place(&stream);
         let id = event.id.clone().unwrap_or_else(|| derived_id(&stream, place, &event));
         check_event(&stream, &event, &id, &self.limits)?;
-        let bytes = event::encoded_len(&stream, &event, &id) as u64;
+        let bytes = event::encoded_len(&event, Given { stream: &stream, id: &id, labels: &[] }) as u64;
         let full = self.batch.len() as u64 >= self.limits.append_events_max.min(BATCH_EVENTS_MAX as u64)
             || self.batch_bytes + bytes > BATCH_BYTES_MAX.min(self.limits.append_bytes_max / 2);
         let committed = if full && !self.batch.is_empty() { Some(self.commit()?) } else { None };

@@ -59,9 +59,9 @@ pub use inspect::{Finding, Findings, Inspect};
 pub use log::TornTail;
 pub use model::{
     Append, AppendedEvent, ContentType, Criterion, Data, DataError, Deletion, Durability, EventId, EventType,
-    ExpectedVersion, ExpectedVersionError, HistoryId, Label, Metadata, MetadataError, NameError, NewEvent,
-    Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName, StreamReceipt, StreamSettings,
-    StreamVersion, Timestamp, TimestampError,
+    ExpectedVersion, ExpectedVersionError, HistoryId, IdempotencyKey, Label, Metadata, MetadataError,
+    NameError, NewEvent, Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName,
+    StreamReceipt, StreamSettings, StreamVersion, Timestamp, TimestampError,
 };
 pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use read::{Direction, Events, Read, StreamInfo, Streams};

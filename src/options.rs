@@ -87,6 +87,7 @@ pub struct Options {
     pub(crate) background: bool,
     pub(crate) warming_wait_max: Duration,
     pub(crate) repeat_window: u64,
+    pub(crate) idempotency_window: Duration,
     pub(crate) retention: Retention,
     pub(crate) verify_reads: bool,
     pub(crate) allow_clock_jump: bool,
@@ -107,6 +108,7 @@ impl Options {
             background: true,
             warming_wait_max: Duration::from_secs(10),
             repeat_window: 100_000,
+            idempotency_window: Duration::from_secs(24 * 3600),
             retention: Retention::default(),
             verify_reads: true,
             allow_clock_jump: false,
@@ -190,6 +192,14 @@ impl Options {
     #[must_use]
     pub fn repeat_window(mut self, events: u64) -> Options {
         self.repeat_window = events;
+        self
+    }
+
+    /// How long the key of an append is looked for ([`Append::idempotency_key`](crate::Append::idempotency_key)), counted
+    /// from its commit. Default: 24 hours. A later append under the same key is made like any other.
+    #[must_use]
+    pub fn idempotency_window(mut self, window: Duration) -> Options {
+        self.idempotency_window = window;
         self
     }
 

@@ -13,6 +13,7 @@ mod golden;
 mod groups;
 mod import;
 mod inspect;
+mod keys;
 mod lineage;
 mod locking;
 mod machine;

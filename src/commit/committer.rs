@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::ahead::Ahead;
 use super::background::Background;
@@ -25,7 +26,7 @@ use crate::error::{AppendError, Error, OpenError};
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, catalog};
 use crate::lifecycle::Lifecycles;
 use crate::log::{Blank, LogWriter, Roll};
-use crate::model::Append;
+use crate::model::{Append, Timestamp};
 use crate::options::Limits;
 
 /// The write path of an open store.
@@ -53,6 +54,7 @@ pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     /// Among how many of the newest events ids are looked up.
     pub(super) repeat_window: u64,
+    idempotency_window: Duration,
     /// What is to be done when a segment has been sealed.
     on_seal: Option<OnSeal>,
     /// It is to be done already.
@@ -111,6 +113,7 @@ pub(crate) struct Parts {
     pub(crate) budget: Budget,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) repeat_window: u64,
+    pub(crate) idempotency_window: Duration,
     pub(crate) on_seal: Option<OnSeal>,
     pub(crate) background: bool,
 }
@@ -133,6 +136,7 @@ impl Committer {
             budget: parts.budget,
             clock: parts.clock,
             repeat_window: parts.repeat_window,
+            idempotency_window: parts.idempotency_window,
             on_seal: parts.on_seal,
             on_seal_waits: Arc::default(),
             failed: Mutex::default(),
@@ -300,9 +304,10 @@ impl Shared {
         let mut prepared = Prepared::new(append, &self.limits, &self.indexing.hasher, self.clock.now())?;
         self.warm(&mut prepared)?;
         let slot = Arc::new(Slot::default());
-        if let Err(refusal) =
-            self.check_conditions(&mut prepared).and_then(|()| self.check_ids(&mut prepared))
-        {
+        // First: what comes into the last segment while the others are looked at, the leader sees.
+        prepared.looked_through = self.catalog.parts().last().map_or(0, |active| active.number() - 1);
+        let checked = self.check_key(&prepared).and_then(|()| self.check_conditions(&mut prepared));
+        if let Err(refusal) = checked.and_then(|()| self.check_ids(&mut prepared)) {
             slot.complete(Ok(self.reconsider(refusal, &prepared)?));
             return Ok((slot, None));
         }
@@ -348,10 +353,26 @@ impl Shared {
         Ok(())
     }
 
+    /// Looks for an append with the same key, on the caller's thread.
+    fn check_key(&self, prepared: &Prepared) -> Result<(), AppendError> {
+        if prepared.key.is_none() {
+            return Ok(());
+        }
+        let (visible, parts) = (self.visible.get(), self.catalog.parts());
+        let since = self.keys_since();
+        let among = repeat::window_since(&parts, visible, since)?;
+        prepared.check_key(&parts, among, visible, since)?.map_or(Ok(()), Err)
+    }
+
+    /// From when on the keys of appends are looked for.
+    pub(super) fn keys_since(&self) -> Timestamp {
+        let nanos = i64::try_from(self.idempotency_window.as_nanos()).unwrap_or(i64::MAX);
+        Timestamp::from_nanos(self.clock.now().as_nanos().saturating_sub(nanos))
+    }
+
     /// Looks for events with the ids of new ones among the newest, on the caller's thread.
     fn check_ids(&self, prepared: &mut Prepared) -> Result<(), AppendError> {
         let parts = self.catalog.parts();
-        prepared.looked_through = parts.last().map_or(0, |active| active.number() - 1);
         let visible = self.visible.get();
         let window = repeat::window(&parts, visible, self.repeat_window);
         prepared.check_ids(&parts, window, visible)?.map_or(Ok(()), Err)
@@ -364,7 +385,7 @@ impl Shared {
         }
         let (visible, parts) = (self.visible.get(), self.catalog.parts());
         let window = repeat::window(&parts, visible, self.repeat_window);
-        prepared.first_receipt(&parts, window, visible)?.ok_or(refusal)
+        prepared.first_receipt(&parts, window, visible, self.keys_since())?.ok_or(refusal)
     }
 
     /// Commits a batch as one group. A panic fails the log and goes no further: there has to be somebody to tell those

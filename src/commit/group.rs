@@ -135,6 +135,9 @@ impl<'a> Group<'a> {
     /// Where the streams that an append writes to stand, or why it is refused.
     fn admitted_heads(&self, pending: &mut Pending) -> Result<Result<Vec<Option<Head>>, AppendError>, Error> {
         let prepared = &mut pending.prepared;
+        if let Some(refusal) = self.check_key(prepared)? {
+            return Ok(Err(refusal));
+        }
         let (heads, others) = (self.heads_of(&prepared.streams)?, self.heads_of(&prepared.expected)?);
         let stands = prepared.streams.iter().zip(&heads).chain(prepared.expected.iter().zip(&others));
         let stands = stands.map(|(stream, head)| {
@@ -164,10 +167,24 @@ impl<'a> Group<'a> {
                 return Ok(Err(refusal));
             }
         }
-        if let Some(refusal) = self.check_ids(prepared)? {
-            return Ok(Err(refusal));
+        match self.check_ids(prepared)? {
+            Some(refusal) => Ok(Err(refusal)),
+            None => Ok(Ok(heads)),
         }
-        Ok(Ok(heads))
+    }
+
+    /// The refusal, if an append has the same key: in this group, or in a segment that the caller has not looked at as it is
+    /// now.
+    fn check_key(&self, prepared: &Prepared) -> Result<Option<AppendError>, Error> {
+        let Some((_, key)) = prepared.key else { return Ok(None) };
+        let has_it =
+            |admitted: &Admitted| admitted.pending.prepared.key.as_ref().is_some_and(|(_, of)| *of == key);
+        if self.admitted.iter().any(has_it) {
+            return Ok(prepared.key_taken());
+        }
+        let later = self.parts.partition_point(|part| part.number() <= prepared.looked_through);
+        let (visible, since) = (self.shared.visible.get(), self.shared.keys_since());
+        prepared.check_key(&self.parts, &self.parts[later..], visible, since)
     }
 
     /// The refusal, if an event has the stream and the id of a new one: in this group, or in a segment that the caller has

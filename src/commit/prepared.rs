@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use super::condition::Condition;
 use crate::error::AppendError;
-use crate::format::event::{self, BodyCrc};
+use crate::format::event::{self, BodyCrc, Given};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::index::{Head, RecordTerms, TermHasher};
 use crate::lifecycle::holds_settings;
 use crate::model::{
-    Append, EventId, ExpectedVersion, Lifecycle, NewEvent, Position, StreamName, StreamReceipt,
-    StreamVersion, Timestamp,
+    Append, EventId, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle, NewEvent, Position,
+    StreamName, StreamReceipt, StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -24,6 +24,8 @@ pub(crate) struct Prepared {
     /// The streams that it only has an expectation of.
     pub(super) expected: Vec<Stream>,
     pub(super) conditions: Vec<Condition>,
+    /// What its writer calls it, and the hash of that.
+    pub(super) key: Option<(IdempotencyKey, u128)>,
     /// The newest settings of the store when its conditions were looked at.
     pub(super) conditions_of: Position,
     /// The last segment that its ids were looked up in as it will be for ever.
@@ -96,6 +98,10 @@ impl Prepared {
             streams: append.streams.into_iter().map(stream).collect(),
             expected: append.expected.into_iter().map(stream).collect(),
             conditions: append.refused_by.into_iter().map(|by| Condition::new(by, hasher)).collect(),
+            key: append.key.map(|key| {
+                let hash = hasher.key(key.as_str().as_bytes());
+                (key, hash)
+            }),
             conditions_of: Position::START,
             looked_through: 0,
         };
@@ -119,7 +125,10 @@ impl Prepared {
         let timestamp = new.timestamp.unwrap_or(now);
         let entry = &mut self.streams[stream];
         entry.events += 1;
-        let (start, crc) = event::encode(&mut self.frame, &entry.name, new, &id, timestamp);
+        let key = self.key.as_ref().filter(|_| self.records.is_empty());
+        let labels = Labels::pack(key.map(|(key, _)| (Label::IdempotencyKey, key.as_str())));
+        let given = Given { stream: &entry.name, id: &id, labels: labels.as_bytes() };
+        let (start, crc) = event::encode(&mut self.frame, new, given, timestamp);
         let len = (self.frame.len() - start) as u32;
         let terms =
             hasher.record(&self.frame[start..]).expect("a record that was just encoded has its parts");
@@ -156,7 +165,7 @@ pub(crate) fn check_event(
 ) -> Result<(), AppendError> {
     check_owner(stream)?;
     check_size(event, limits)?;
-    let size = HEADER_LEN + event::encoded_len(stream, event, id);
+    let size = HEADER_LEN + event::encoded_len(event, Given { stream, id, labels: &[] });
     too_large("an append", size as u64, "bytes", limits.append_bytes_max)
 }
 

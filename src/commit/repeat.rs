@@ -1,17 +1,18 @@
 //! Repeats: an append whose events are in the store already is answered with the receipt of the append that wrote them.
 //!
-//! Only events whose ids the writer gave can be told from others that say the same. An append is a repeat if one frame holds
-//! exactly its events, where it expects them. Where that is, an expected version tells, however long ago it was; without one,
-//! ids are looked up among the newest events only.
+//! Only events whose ids the writer gave can be told from others that say the same, unless the append has a key. An append is a
+//! repeat if one frame holds exactly its events: where it expects them, or under its key. Where that is, an expected version
+//! tells, however long ago it was; without one, ids and keys are looked up among the newest events only.
 
 use std::sync::Arc;
 
 use super::prepared::{Prepared, Record};
 use crate::error::{AppendError, Error};
-use crate::format::event;
+use crate::format::event::{self, Compared};
 use crate::index::{Part, catalog};
 use crate::model::{
-    AppendedEvent, Durability, ExpectedVersion, Position, Receipt, StreamReceipt, StreamVersion,
+    AppendedEvent, Durability, ExpectedVersion, Label, Position, Receipt, StreamReceipt, StreamVersion,
+    Timestamp, unpack,
 };
 
 /// An event in its part.
@@ -30,18 +31,83 @@ pub(super) fn window(parts: &[Arc<Part>], visible: Position, events: u64) -> &[A
     &parts[from..]
 }
 
+/// The newest parts that hold everything that was committed at `since` or later.
+pub(super) fn window_since(
+    parts: &[Arc<Part>],
+    visible: Position,
+    since: Timestamp,
+) -> Result<&[Arc<Part>], Error> {
+    let mut from = parts.len();
+    while from > 0 {
+        from -= 1;
+        let first = parts[from].first;
+        if first <= visible && catalog::time_at(parts, first)? < since {
+            break;
+        }
+    }
+    Ok(&parts[from..])
+}
+
 /// Whether the refusal of an append is one that a repeat of it would meet.
 pub(super) fn may_be_of_a_repeat(refusal: &AppendError) -> bool {
     matches!(
         refusal,
-        AppendError::Conflict { .. } | AppendError::Matched { .. } | AppendError::IdTaken { .. }
+        AppendError::Conflict { .. }
+            | AppendError::Matched { .. }
+            | AppendError::IdTaken { .. }
+            | AppendError::KeyTaken { .. }
     )
 }
 
 impl Prepared {
-    /// Whether its writer gave every event an id.
+    /// Whether its writer gave every event an id, or a key to all of them.
     pub(super) fn can_be_a_repeat(&self) -> bool {
-        self.records.iter().all(|record| record.id_given)
+        self.key.is_some() || self.records.iter().all(|record| record.id_given)
+    }
+
+    /// The refusal, if a visible append in `among` has its key, and was made at `since` or later.
+    pub(super) fn check_key(
+        &self,
+        parts: &[Arc<Part>],
+        among: &[Arc<Part>],
+        visible: Position,
+        since: Timestamp,
+    ) -> Result<Option<AppendError>, Error> {
+        let taken = self.place_of_key(parts, among, visible, since)?.is_some();
+        Ok(self.key_taken().filter(|_| taken))
+    }
+
+    pub(super) fn key_taken(&self) -> Option<AppendError> {
+        self.key.as_ref().map(|(key, _)| AppendError::KeyTaken { key: key.clone() })
+    }
+
+    /// Where the newest visible append with its key begins, if it was made at `since` or later.
+    fn place_of_key<'a>(
+        &self,
+        parts: &[Arc<Part>],
+        among: &'a [Arc<Part>],
+        visible: Position,
+        since: Timestamp,
+    ) -> Result<Option<Place<'a>>, Error> {
+        let Some((key, hash)) = &self.key else { return Ok(None) };
+        for part in among.iter().rev() {
+            let Some(postings) = part.postings(parts, *hash, visible)? else { continue };
+            let mut ordinals = Vec::new();
+            part.ordinals(parts, &postings, 0, postings.count, &mut ordinals)?;
+            for ordinal in ordinals.into_iter().rev() {
+                let place = part.place(ordinal)?;
+                if part.commit_time(place)? < since {
+                    return Ok(None);
+                }
+                let stored = part.record(place.offset())?;
+                let is_it =
+                    |(label, text): (Label, &str)| label == Label::IdempotencyKey && text == key.as_str();
+                if event::found_by(&stored).is_some_and(|found| unpack(found.labels).any(is_it)) {
+                    return Ok(Some(Place { part, ordinal }));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The refusal, if a visible event in `among` has the stream and the id of one of its events.
@@ -89,13 +155,20 @@ impl Prepared {
         Ok(None)
     }
 
-    /// The receipt of the append that wrote these events, if there was one. `window` is where ids are looked up.
+    /// The receipt of the append that wrote these events, if there was one. `window` is where ids are looked up, `since` from
+    /// when on keys are.
     pub(super) fn first_receipt(
         &self,
         parts: &[Arc<Part>],
         window: &[Arc<Part>],
         visible: Position,
+        since: Timestamp,
     ) -> Result<Option<Receipt>, Error> {
+        if self.key.is_some() {
+            let among = window_since(parts, visible, since)?;
+            let place = self.place_of_key(parts, among, visible, since)?;
+            return place.map_or(Ok(None), |place| self.receipt_at(place.part, place.ordinal, visible));
+        }
         let Some(first) = self.records.first().filter(|_| self.can_be_a_repeat()) else { return Ok(None) };
         let stream = &self.streams[first.stream];
         let place = match first_version(stream.expected) {
@@ -126,18 +199,25 @@ impl Prepared {
             let stored = part.record(place.offset())?;
             let frame_at = u64::from(place.offset()).saturating_sub(event::frame_back(&stored).into());
             let (at, _) = *of_frame.get_or_insert((frame_at, event::position(&stored)));
-            if at != frame_at || !event::repeats(self.bytes_of(record), &stored, record.timestamp_given) {
+            let compared = Compared { id: record.id_given, timestamp: record.timestamp_given };
+            if at != frame_at || !event::repeats(self.bytes_of(record), &stored, compared) {
                 return Ok(None);
             }
             let (stream, version) = (&self.streams[record.stream], event::version(&stored));
             let receipt = &mut streams[record.stream];
-            let is_expected = first_version(stream.expected).is_none_or(|first| first == version);
+            // Under a key it is the same append whatever it expected.
+            let is_expected =
+                self.key.is_some() || first_version(stream.expected).is_none_or(|first| first == version);
             if receipt.events.is_empty() && !is_expected {
                 return Ok(None);
             }
             receipt.version = version;
             position = event::position(&stored);
-            receipt.events.push(AppendedEvent { id: record.id.clone(), stream_version: version, position });
+            let id = match record.id_given {
+                true => record.id.clone(),
+                false => part.event(place.offset())?.id(),
+            };
+            receipt.events.push(AppendedEvent { id, stream_version: version, position });
         }
         let Some((frame_at, begins)) = of_frame else { return Ok(None) };
         let segment = &part.segment;

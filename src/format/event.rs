@@ -60,8 +60,17 @@ pub(crate) enum EventFault {
 /// The checksum over everything but position and version, to be completed by [`seal`].
 pub(crate) type BodyCrc = crc32fast::Hasher;
 
+/// What a record gets that its event does not say.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) stream: &'a StreamName,
+    pub(crate) id: &'a EventId,
+    /// Packed labels behind those of the metadata.
+    pub(crate) labels: &'a [u8],
+}
+
 /// The parts of a record, in their order.
-fn parts<'a>(stream: &'a StreamName, event: &'a NewEvent, id: &'a EventId) -> [&'a [u8]; 8] {
+fn parts<'a>(event: &'a NewEvent, given: Given<'a>) -> [&'a [u8]; 9] {
     let source = event.source.as_ref().map_or("", AsRef::as_ref);
     let content_type = event.data.content_type().map_or("", AsRef::as_ref);
     let (labels, metadata) = event
@@ -69,20 +78,21 @@ fn parts<'a>(stream: &'a StreamName, event: &'a NewEvent, id: &'a EventId) -> [&
         .as_ref()
         .map_or((&[][..], &[][..]), |metadata| (metadata.labels().as_bytes(), metadata.bytes().as_ref()));
     [
-        stream.as_str().as_bytes(),
+        given.stream.as_str().as_bytes(),
         event.event_type.as_str().as_bytes(),
-        id.as_bytes(),
+        given.id.as_bytes(),
         source.as_bytes(),
         content_type.as_bytes(),
         labels,
+        given.labels,
         metadata,
         event.data.bytes(),
     ]
 }
 
 /// How many bytes the record of an event takes.
-pub(crate) fn encoded_len(stream: &StreamName, event: &NewEvent, id: &EventId) -> usize {
-    let parts = parts(stream, event, id);
+pub(crate) fn encoded_len(event: &NewEvent, given: Given<'_>) -> usize {
+    let parts = parts(event, given);
     (HEADER_LEN + parts.iter().map(|part| part.len()).sum::<usize>()).next_multiple_of(8)
 }
 
@@ -90,24 +100,23 @@ pub(crate) fn encoded_len(stream: &StreamName, event: &NewEvent, id: &EventId) -
 /// and the checksum to seal it with.
 pub(crate) fn encode(
     out: &mut Vec<u8>,
-    stream: &StreamName,
     event: &NewEvent,
-    id: &EventId,
+    given: Given<'_>,
     timestamp: Timestamp,
 ) -> (usize, BodyCrc) {
     let start = out.len();
-    let parts = parts(stream, event, id);
-    let (labels, metadata) = (parts[5], parts[6]);
+    let parts = parts(event, given);
+    let (labels_len, metadata) = (parts[5].len() + parts[6].len(), parts[7]);
     let len = HEADER_LEN + parts.iter().map(|part| part.len()).sum::<usize>();
     let padding = len.next_multiple_of(8) - len;
-    let uuid = if id.as_uuid().is_some() { ID_IS_UUID } else { 0 };
+    let uuid = if given.id.as_uuid().is_some() { ID_IS_UUID } else { 0 };
 
     let mut header = [0; HEADER_LEN];
     put(&mut header, 0, ((len + padding) as u32).to_le_bytes());
     put(&mut header, 24, timestamp.as_nanos().to_le_bytes());
     put(&mut header, 32, (start as u32).to_le_bytes());
     put(&mut header, 36, (metadata.len() as u32).to_le_bytes());
-    put(&mut header, 40, (labels.len() as u16).to_le_bytes());
+    put(&mut header, 40, (labels_len as u16).to_le_bytes());
     header[42] = padding as u8 | uuid | timestamp.digits() << DIGITS_SHIFT;
     for (at, part) in (43..).zip(&parts[..5]) {
         header[at] = part.len() as u8;
@@ -201,15 +210,28 @@ pub(crate) fn found_by(record: &[u8]) -> Option<FoundBy<'_>> {
     Some(FoundBy { stream, event_type, id, labels: part(u16_at(record, 40).into())? })
 }
 
-/// Whether a new record says what a stored one says: in the same stream, with the same id. A time that its writer left to
-/// the store is not compared.
-pub(crate) fn repeats(new: &[u8], stored: &[u8], with_timestamp: bool) -> bool {
-    let flags = |record: &[u8]| if with_timestamp { record[42] } else { record[42] & (PADDING | ID_IS_UUID) };
-    new.len() == stored.len()
-        && new[36..42] == stored[36..42]
-        && flags(new) == flags(stored)
-        && new[43..] == stored[43..]
-        && (!with_timestamp || new[24..32] == stored[24..32])
+/// What of an event its writer gave, and did not leave to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Compared {
+    pub(crate) id: bool,
+    pub(crate) timestamp: bool,
+}
+
+/// Whether a new record says what a stored one says, in the same stream. What its writer left to the store is not compared.
+pub(crate) fn repeats(new: &[u8], stored: &[u8], compared: Compared) -> bool {
+    let digits = if compared.timestamp { 0xf << DIGITS_SHIFT } else { 0 };
+    let flags = |record: &[u8]| record[42] & (PADDING | ID_IS_UUID | digits);
+    let same_shape =
+        new.len() == stored.len() && new[36..42] == stored[36..42] && flags(new) == flags(stored);
+    if !same_shape || new[43..HEADER_LEN] != stored[43..HEADER_LEN] {
+        return false;
+    }
+    let id_at = HEADER_LEN + usize::from(new[43]) + usize::from(new[44]);
+    let id_end = id_at + usize::from(new[45]);
+    new[HEADER_LEN..id_at] == stored[HEADER_LEN..id_at]
+        && (!compared.id || new[id_at..id_end] == stored[id_at..id_end])
+        && new[id_end..] == stored[id_end..]
+        && (!compared.timestamp || new[24..32] == stored[24..32])
 }
 
 /// Checks a whole record against its checksum.
@@ -305,7 +327,12 @@ mod tests {
         let stream = StreamName::parse("order-1").expect("legal");
         let id = EventId::parse(id).expect("legal");
         let mut out = Vec::new();
-        let (start, crc) = encode(&mut out, &stream, event, &id, Timestamp::from_nanos(5));
+        let (start, crc) = encode(
+            &mut out,
+            event,
+            Given { stream: &stream, id: &id, labels: &[] },
+            Timestamp::from_nanos(5),
+        );
         seal(&mut out[start..], crc, Position::new(42), StreamVersion::new(7));
         out
     }

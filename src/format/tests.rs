@@ -1,9 +1,10 @@
 //! `docs/format.md` against the code: the bytes of its example, its tables, its golden hash.
 
 use super::control::{self, Open, open_body};
+use super::event::{self, Given};
 use super::frame::{HEADER_LEN, TRAILER_LEN, check_frame, encode_trailer};
 use super::segment::FRAMES_AT;
-use super::{FrameHeader, FrameKind, event};
+use super::{FrameHeader, FrameKind};
 use crate::index::TermHasher;
 use crate::model::{
     Data, EventId, EventType, HistoryId, Metadata, NewEvent, Position, StreamName, StreamVersion, Timestamp,
@@ -67,7 +68,8 @@ fn frames_of_the_example() -> Vec<u8> {
         (StreamName::parse("order-1").expect("legal"), EventId::parse("evt-1").expect("legal"));
     let occurred = Timestamp::parse("2024-07-15T14:32:22Z").expect("a time");
     let mut frame = vec![0; HEADER_LEN];
-    let (start, crc) = event::encode(&mut frame, &stream, &new, &id, occurred);
+    let (start, crc) =
+        event::encode(&mut frame, &new, Given { stream: &stream, id: &id, labels: &[] }, occurred);
     let crc = event::seal(&mut frame[start..], crc, Position::new(1), StreamVersion::new(1));
 
     header.kind = FrameKind::Data;

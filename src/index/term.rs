@@ -25,6 +25,7 @@ pub(crate) enum Term {
     Tag = 5,
     CorrelationId = 6,
     TenantId = 7,
+    IdempotencyKey = 8,
 }
 
 impl Term {
@@ -34,6 +35,7 @@ impl Term {
             Label::Tag => Some(Term::Tag),
             Label::CorrelationId => Some(Term::CorrelationId),
             Label::TenantId => Some(Term::TenantId),
+            Label::IdempotencyKey => Some(Term::IdempotencyKey),
             Label::CausationId | Label::RoutingKey => None,
         }
     }
@@ -57,6 +59,11 @@ impl RecordTerms {
 impl TermHasher {
     pub(crate) fn new(key: &[u8; 16]) -> TermHasher {
         TermHasher(SipHasher24::new_with_key(key))
+    }
+
+    /// The hash of an append's key.
+    pub(crate) fn key(&self, key: &[u8]) -> u128 {
+        self.hash(Term::IdempotencyKey, key)
     }
 
     /// The hash of a stream's name.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{EventId, ExpectedVersion, NewEvent, Position, Query, StreamName, StreamVersion, Timestamp};
+use super::{
+    EventId, ExpectedVersion, IdempotencyKey, NewEvent, Position, Query, StreamName, StreamVersion, Timestamp,
+};
 
 /// One atomic request: events for one or several streams, each stream with its expected version.
 ///
@@ -25,6 +27,7 @@ pub struct Append {
     pub(crate) events: Vec<EventOfStream>,
     pub(crate) expected: Vec<(StreamName, ExpectedVersion)>,
     pub(crate) refused_by: Vec<RefusedBy>,
+    pub(crate) key: Option<IdempotencyKey>,
     /// The store itself makes it: it may write to system streams.
     pub(crate) is_system: bool,
 }
@@ -100,6 +103,30 @@ impl Append {
     #[must_use]
     pub fn fail_if_events_match(mut self, query: impl Into<Query>, after: Position) -> Append {
         self.refused_by.push(RefusedBy { query: query.into(), after });
+        self
+    }
+
+    /// The same under a key: an append under it that was made already is not made again, and gets its first receipt
+    /// ([`Receipt::repeated`]), also after a crash. It holds for [`Options::idempotency_window`], as long as the events are
+    /// stored. Events whose ids are left to the store get the ids of the first time.
+    ///
+    /// ```
+    /// # use annals::{Append, Data, EventStore, EventType, ExpectedVersion, IdempotencyKey, NewEvent, Options, StreamName};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = EventStore::open(Options::new(dir.path()))?;
+    /// let paid = NewEvent::new(EventType::parse("order.paid")?, Data::json(&serde_json::json!({"total": 5}))?);
+    /// let append = Append::to(StreamName::parse("order-1")?, ExpectedVersion::Any, [paid])
+    ///     .idempotency_key(IdempotencyKey::parse("payment-17")?);
+    /// let first = store.append(append.clone())?;
+    /// let again = store.append(append)?;
+    /// assert!(again.repeated && again.position == first.position);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`Options::idempotency_window`]: crate::Options::idempotency_window
+    #[must_use]
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Append {
+        self.key = Some(key);
         self
     }
 
@@ -179,8 +206,8 @@ pub struct Receipt {
     pub durability: Durability,
     /// Each stream it wrote to, in the order of the request.
     pub streams: Vec<StreamReceipt>,
-    /// The events had been written by an earlier append, with the same ids: nothing was written now, and this is the receipt
-    /// of that append.
+    /// The events had been written by an earlier append, with the same ids or under the same key: nothing was written now, and
+    /// this is the receipt of that append.
     pub repeated: bool,
 }
 

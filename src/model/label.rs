@@ -20,6 +20,8 @@ pub enum Label {
     TenantId = 4,
     /// The dotted key that topic patterns match.
     RoutingKey = 5,
+    /// The key under which the append of an event and those behind it can be repeated. Not of the metadata.
+    IdempotencyKey = 6,
 }
 
 impl Label {
@@ -30,6 +32,7 @@ impl Label {
             3 => Label::CausationId,
             4 => Label::TenantId,
             5 => Label::RoutingKey,
+            6 => Label::IdempotencyKey,
             _ => return None,
         })
     }

@@ -25,7 +25,7 @@ pub use expected::{ExpectedVersion, ExpectedVersionError};
 pub use id::{EventId, HistoryId};
 pub use label::Label;
 pub use metadata::{Metadata, MetadataError};
-pub use name::{ContentType, EventType, NameError, Source, StreamName};
+pub use name::{ContentType, EventType, IdempotencyKey, NameError, Source, StreamName};
 pub use number::{Position, StreamVersion};
 pub use query::{Query, QueryItem};
 pub use settings::{Deletion, StreamSettings};
@@ -33,8 +33,6 @@ pub use timestamp::{Timestamp, TimestampError};
 
 pub(crate) use append::{EventOfStream, RefusedBy};
 pub(crate) use event::Spans;
-#[cfg(feature = "testkit")]
-pub(crate) use label::Labels;
-pub(crate) use label::unpack;
+pub(crate) use label::{Labels, unpack};
 pub(crate) use name::NAME_BYTES_MAX;
 pub(crate) use settings::Lifecycle;

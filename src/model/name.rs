@@ -126,6 +126,11 @@ name!(
     /// The media type of data that is not JSON, such as `image/png`; 1 to 255 bytes without control characters.
     ContentType
 );
+name!(
+    /// What a writer calls an append, so that it is made once however often it is sent: 1 to 255 bytes without control
+    /// characters.
+    IdempotencyKey
+);
 
 impl StreamName {
     /// Checks `text` and keeps it.
@@ -169,6 +174,7 @@ parse! {
     EventType, "an event type";
     Source, "a source";
     ContentType, "a content type";
+    IdempotencyKey, "an idempotency key";
 }
 
 #[cfg(test)]

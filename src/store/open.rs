@@ -73,6 +73,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
             budget: options.budget,
             clock: options.clock.clone(),
             repeat_window: options.repeat_window,
+            idempotency_window: options.idempotency_window,
             on_seal: on_seal(&options, &scavenger),
             background: options.background,
         })?)),

@@ -11,7 +11,7 @@ use crate::format::SegmentNumber;
 use crate::format::event;
 use crate::format::removed::LastVersion;
 use crate::index::TermHasher;
-use crate::model::{Data, Metadata, RecordedEvent, StreamVersion, Timestamp};
+use crate::model::{Data, Label, Metadata, RecordedEvent, StreamVersion, Timestamp};
 
 /// Faults of single streams that are listed. A lost segment may hold events of millions.
 const STREAM_FAULTS_MAX: u64 = 1000;
@@ -153,14 +153,15 @@ fn contradiction(event: &RecordedEvent) -> Option<String> {
     {
         return Some(format!("the data of the event at position {position} should be JSON: {error}"));
     }
+    let of_metadata = || event.labels().filter(|(label, _)| *label != Label::IdempotencyKey);
     let metadata = event.metadata().map(|json| Metadata::parse(json.to_owned()));
     match metadata {
         Some(Err(error)) => Some(format!("the metadata of the event at position {position}: {error}")),
-        Some(Ok(metadata)) if !metadata.labels().iter().eq(event.labels()) => {
+        Some(Ok(metadata)) if !metadata.labels().iter().eq(of_metadata()) => {
             Some(format!("the labels of the event at position {position} are not what its metadata says"))
         }
         Some(Ok(_)) => None,
-        None if event.labels().next().is_some() => {
+        None if of_metadata().next().is_some() => {
             Some(format!("the event at position {position} has labels and no metadata"))
         }
         None => None,

@@ -375,14 +375,69 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "writes an append again that was sent again while it was under way",
         file: "src/commit/group.rs",
-        text: "if let Some(refusal) = self.check_ids(prepared)? {",
-        by: "if let Some(refusal) = self.check_ids(prepared)?.filter(|_| false) {",
+        text: "match self.check_ids(prepared)? {",
+        by: "match self.check_ids(prepared)?.filter(|_| false) {",
         caught_by: &["repeats::of_the_same_append_sent_several_times_at_once_one_is_written"],
+    },
+    Mutant {
+        does: "makes an append again that was made under its key while it was under way",
+        file: "src/commit/group.rs",
+        text: "if let Some(refusal) = self.check_key(prepared)? {",
+        by: "if let Some(refusal) = self.check_key(prepared)?.filter(|_| false) {",
+        caught_by: &["keys::appends_under_one_key_in_one_group_are_told_apart"],
+    },
+    Mutant {
+        does: "answers an append with the receipt of another under its key",
+        file: "src/commit/repeat.rs",
+        text: "|| !event::repeats(self.bytes_of(record), &stored, compared)",
+        by: "",
+        caught_by: &["keys::another_append_under_the_same_key_is_refused_and_another_key_is_another_append"],
+    },
+    // What is no longer shown, and what a scavenge does with it.
+    Mutant {
+        does: "shows in reads of everything what the settings of a stream hide",
+        file: "src/lifecycle.rs",
+        text: "Ok(lifecycle.hides(version, recorded_at, head, newest))",
+        by: "Ok(lifecycle.hides(version, recorded_at, head, newest) && false)",
+        caught_by: &["deleting::every_way_to_read_shows_what_a_model_shows_before_and_after_reopening"],
+    },
+    Mutant {
+        does: "forgets at the next segment that there are settings",
+        file: "src/commit/group.rs",
+        text: "self.end.writer.note_settings(last);",
+        by: "",
+        caught_by: &["scavenge::what_is_shown_is_the_same_after_a_scavenge_and_versions_go_on"],
+    },
+    Mutant {
+        does: "forgets where a stream stood whose events were removed",
+        file: "src/scavenge/plan.rs",
+        text: "self.plan.last_versions.push((seen.name, seen.version));",
+        by: "let _ = seen.name;",
+        caught_by: &[
+            "scavenge::old_segments_are_dropped_and_the_store_remembers_where_its_streams_stood",
+            "scavenge::what_is_shown_is_the_same_after_a_scavenge_and_versions_go_on",
+        ],
+    },
+    Mutant {
+        does: "puts a rewritten segment in the place of the old one before it is on stable storage",
+        file: "src/log/rewrite.rs",
+        text: ".and_then(|()| self.file.sync_data())",
+        by: "",
+        caught_by: &["scavenge::a_crash_at_any_moment_of_a_scavenge_leaves_a_whole_store"],
+    },
+    Mutant {
+        does: "tells a subscriber nothing of what retention took",
+        file: "src/subscription/mod.rs",
+        text: "self.held_back = Some(delivery);
+                Delivery::Skipped { from, to }",
+        by: "let _ = (from, to);
+                delivery",
+        caught_by: &["deleting::a_subscriber_is_told_of_what_it_does_not_get"],
     },
     Mutant {
         does: "answers an event with the receipt of another that has its id",
         file: "src/format/event.rs",
-        text: "&& new[43..] == stored[43..]",
+        text: "&& new[id_end..] == stored[id_end..]",
         by: "",
         caught_by: &["repeats::an_event_that_says_something_else_cannot_have_the_id_of_another"],
     },

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 
 use crate::format::control::{self, Open, Seal};
+use crate::format::event::{self as record, Given};
 use crate::format::frame::{self, FrameHeader, FrameKind};
 use crate::format::index::{self, IndexHeader, postings, row::StreamRow, row::TermRow};
 use crate::format::removed::{self, LastVersion};
 use crate::format::segment::{self, Rewritten, SegmentHeader};
 use crate::format::state::State;
-use crate::format::{SegmentNumber, StoreId, event as record};
+use crate::format::{SegmentNumber, StoreId};
 use crate::meta::envelope as sealed;
 use crate::model::{
     ContentType, Data, EventId, EventType, HistoryId, Label, Labels, Metadata, NewEvent, Position,
@@ -323,7 +324,8 @@ fn read_record(bytes: &[u8]) {
     assert!(read.says_the_same_as(&event));
     let mut out = Vec::new();
     let (id, timestamp) = (read.id(), read.timestamp());
-    let (_, crc) = record::encode(&mut out, &stream, &event, &id, timestamp);
+    let (_, crc) =
+        record::encode(&mut out, &event, Given { stream: &stream, id: &id, labels: &[] }, timestamp);
     record::seal(&mut out, crc, read.position(), read.stream_version());
     assert_eq!(record::check(&out), Ok(()));
     let again = record::decode(out.into(), Timestamp::default()).expect("what was encoded can be decoded");
@@ -353,7 +355,8 @@ fn as_written(read: &RecordedEvent) -> Option<(StreamName, NewEvent)> {
 fn encode(out: &mut Vec<u8>, event: &NewEvent) -> (usize, record::BodyCrc) {
     let stream = StreamName::parse("order-1").expect("is legal");
     let id = event.id.clone().expect("samples have ids");
-    record::encode(out, &stream, event, &id, Timestamp::from_nanos(1_700_000_000_123_000_000))
+    let given = Given { stream: &stream, id: &id, labels: &[] };
+    record::encode(out, event, given, Timestamp::from_nanos(1_700_000_000_123_000_000))
 }
 
 /// Events that have every part between them.
