@@ -6,9 +6,10 @@ use std::time::Duration;
 use annals::testkit::SimDisk;
 use annals::{
     Append, AppendError, EventStore, ExpectedVersion, IdempotencyKey, ManualClock, NewEvent, Options,
-    Position, QueryItem, Receipt, Timestamp,
+    Position, QueryItem, Receipt, Ticket, Timestamp,
 };
 
+use crate::groups::{gated, one_group};
 use crate::support::*;
 
 fn key(text: &str) -> IdempotencyKey {
@@ -133,12 +134,10 @@ fn of_a_race_under_one_key_one_append_is_made_and_all_get_its_receipt() {
 #[test]
 fn appends_under_one_key_in_one_group_are_told_apart() {
     let disk = SimDisk::new(1);
-    let store = open(on(&disk));
-    let answers: Vec<_> = [under("k", [event(1)]), under("k", [event(1)]), under("k", [event(2)])]
-        .map(|append| store.submit(append).expect("is taken"))
-        .into_iter()
-        .map(|ticket| ticket.wait())
-        .collect();
+    let (store, gate) = gated(&disk);
+    let appends = vec![under("k", [event(1)]), under("k", [event(1)]), under("k", [event(2)])];
+    let tickets = one_group(&store, &gate, appends);
+    let answers: Vec<_> = tickets.into_iter().map(Ticket::wait).collect();
     assert!(!answers[0].as_ref().expect("made").repeated);
     assert!(answers[1].as_ref().expect("answered").repeated);
     assert!(matches!(answers[2], Err(AppendError::KeyTaken { .. })), "{answers:?}");

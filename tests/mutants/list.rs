@@ -3,6 +3,9 @@
 //! `tests/mutants.rs` checks in every run that each mutant still has its place in the source, and `cargo hunt mutants`
 //! breaks the engine with each in turn. What a mutant replaces stands in its file exactly once.
 
+#[path = "list/retention.rs"]
+mod retention;
+
 /// One break of the engine.
 pub(crate) struct Mutant {
     /// What the broken engine does.
@@ -26,8 +29,13 @@ const MACHINE: &str = "machine::whatever_is_done_to_it_the_store_answers_as_its_
 const RACING: &str =
     "racing::what_racing_writers_and_readers_were_told_holds_on_every_disk_that_a_power_cut_leaves";
 
-/// Every mutant, by the promise that it breaks.
-pub(crate) const MUTANTS: &[Mutant] = &[
+/// Every mutant.
+pub(crate) fn mutants() -> impl Iterator<Item = &'static Mutant> {
+    MUTANTS.iter().chain(retention::MUTANTS)
+}
+
+/// By the promise that each breaks.
+const MUTANTS: &[Mutant] = &[
     // Acknowledged means on stable storage.
     Mutant {
         does: "acknowledges without a sync",
@@ -392,47 +400,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         text: "|| !event::repeats(self.bytes_of(record), &stored, compared)",
         by: "",
         caught_by: &["keys::another_append_under_the_same_key_is_refused_and_another_key_is_another_append"],
-    },
-    // What is no longer shown, and what a scavenge does with it.
-    Mutant {
-        does: "shows in reads of everything what the settings of a stream hide",
-        file: "src/lifecycle.rs",
-        text: "Ok(lifecycle.hides(version, recorded_at, head, newest))",
-        by: "Ok(lifecycle.hides(version, recorded_at, head, newest) && false)",
-        caught_by: &["deleting::every_way_to_read_shows_what_a_model_shows_before_and_after_reopening"],
-    },
-    Mutant {
-        does: "forgets at the next segment that there are settings",
-        file: "src/commit/group.rs",
-        text: "self.end.writer.note_settings(last);",
-        by: "",
-        caught_by: &["scavenge::what_is_shown_is_the_same_after_a_scavenge_and_versions_go_on"],
-    },
-    Mutant {
-        does: "forgets where a stream stood whose events were removed",
-        file: "src/scavenge/plan.rs",
-        text: "self.plan.last_versions.push((seen.name, seen.version));",
-        by: "let _ = seen.name;",
-        caught_by: &[
-            "scavenge::old_segments_are_dropped_and_the_store_remembers_where_its_streams_stood",
-            "scavenge::what_is_shown_is_the_same_after_a_scavenge_and_versions_go_on",
-        ],
-    },
-    Mutant {
-        does: "puts a rewritten segment in the place of the old one before it is on stable storage",
-        file: "src/log/rewrite.rs",
-        text: ".and_then(|()| self.file.sync_data())",
-        by: "",
-        caught_by: &["scavenge::a_crash_at_any_moment_of_a_scavenge_leaves_a_whole_store"],
-    },
-    Mutant {
-        does: "tells a subscriber nothing of what retention took",
-        file: "src/subscription/mod.rs",
-        text: "self.held_back = Some(delivery);
-                Delivery::Skipped { from, to }",
-        by: "let _ = (from, to);
-                delivery",
-        caught_by: &["deleting::a_subscriber_is_told_of_what_it_does_not_get"],
     },
     Mutant {
         does: "answers an event with the receipt of another that has its id",

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use list::{MUTANTS, Mutant};
+use list::{Mutant, mutants};
 use tree::{Tests, Tree};
 
 /// Break the engine on purpose, in each way that the tests have to notice, and see whether they do.
@@ -35,7 +35,7 @@ pub(crate) struct Mutants {
 impl Mutants {
     #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the verdicts are the result")]
     pub(crate) fn run(self) -> ExitCode {
-        let wanted: Vec<_> = MUTANTS.iter().filter(|mutant| mutant.does.contains(&self.only)).collect();
+        let wanted: Vec<_> = mutants().filter(|mutant| mutant.does.contains(&self.only)).collect();
         let begun = Instant::now();
         let verdicts = match self.judge_all(&wanted) {
             Ok(verdicts) => verdicts,
