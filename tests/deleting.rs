@@ -185,6 +185,23 @@ fn a_stream_that_was_deleted_for_ever_takes_no_event_again() {
 }
 
 #[test]
+fn settings_are_found_again_however_long_ago_they_were_made() {
+    let disk = SimDisk::new(1);
+    let mut store = open(on(&disk));
+    append(&store, "s", (1..=5).map(event));
+    store.set_stream(&stream("s"), count(2)).expect("set");
+    for segment in 1..5 {
+        append(&store, "other", (0..30).map(|n| large_event(n, 2000)));
+        store.close().expect("closed");
+        store = open(on(&disk));
+        assert!(store.stats().expect("counted").segments > segment);
+        assert_eq!(versions(&store, "s"), [4, 5]);
+        let all = read(&store, Read::all());
+        assert!(all[0].stream() == "s" && all[0].stream_version() == version(4));
+    }
+}
+
+#[test]
 fn settings_that_cannot_be_meant_are_refused_with_what_would_be_right() {
     let disk = SimDisk::new(1);
     let store = open(on(&disk));

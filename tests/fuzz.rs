@@ -29,7 +29,7 @@ fn runs(target: &str) {
 
 /// The files of the golden directory that seeds are cut out of.
 fn golden_files() -> Vec<(PathBuf, Vec<u8>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-index-2");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2-scavenged");
     let listed =
         [dir.clone(), dir.join("log")].into_iter().flat_map(|dir| fs::read_dir(dir).expect("is there"));
     let paths = listed.map(|entry| entry.expect("a directory can be listed").path());

@@ -185,7 +185,7 @@ fn tasks() -> Vec<Task> {
 
 /// The files of the golden directory; none where the source tree is not there any more.
 fn golden_files() -> Vec<(PathBuf, Vec<u8>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/v1-index-2");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/v2-scavenged");
     let entries =
         [dir.clone(), dir.join("log")].into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());

@@ -15,7 +15,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "src/commit/group.rs",
         text: "self.end.writer.note_settings(last);",
         by: "",
-        caught_by: &["scavenge::what_is_shown_is_the_same_after_a_scavenge_and_versions_go_on"],
+        caught_by: &["deleting::settings_are_found_again_however_long_ago_they_were_made"],
     },
     Mutant {
         does: "forgets where a stream stood whose events were removed",
