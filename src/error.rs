@@ -150,13 +150,22 @@ pub enum OpenError {
         /// The last position known to be acknowledged.
         durable: Position,
     },
-    /// The directory was being made by a salvage that was interrupted. Delete it and salvage again.
+    /// The directory was being made by a salvage or a restore that was interrupted. Delete it and begin again.
     #[error(
-        "the salvage into this directory was not finished, as {} says; delete the directory and salvage again",
+        "what was to make a store of this directory was not finished, as {} says; delete the directory and begin again",
         path.display()
     )]
     Unfinished {
         /// The file that says so.
+        path: PathBuf,
+    },
+    /// The directory is a backup. Restore it into another one and open that, or open it for reading only.
+    #[error(
+        "{} is a backup; restore it into another directory (`annals restore`), or read only",
+        path.display()
+    )]
+    Backup {
+        /// The directory.
         path: PathBuf,
     },
     /// The clock is more than a year ahead of the last commit. Set it right, or allow the jump.

@@ -25,6 +25,7 @@
 //!
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
+mod backup;
 mod budget;
 mod clock;
 mod commit;
@@ -50,6 +51,7 @@ pub mod testkit;
 mod verify;
 mod vfs;
 
+pub use backup::{BackupReport, Restore, RestoreReport};
 pub use budget::MEMORY_BYTES_MIN;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::Ticket;

@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::format::event;
 use crate::index::{Catalog, Part, TermHasher, catalog};
+use crate::log::Frame;
 use crate::model::{
     Data, EventType, Lifecycle, NewEvent, Position, StreamName, StreamSettings, StreamVersion, Timestamp,
 };
@@ -98,6 +100,14 @@ pub(crate) fn stream_of_settings(stream: &StreamName) -> StreamName {
 /// Whether a stream of this name holds settings.
 pub(crate) fn holds_settings(stream: &[u8]) -> bool {
     stream.starts_with(PREFIX.as_bytes())
+}
+
+/// The position of the last event of a frame that is a stream's settings; 0 if none is.
+pub(crate) fn last_settings(frame: &Frame) -> Position {
+    let settings = frame
+        .records()
+        .filter(|(_, record)| event::found_by(record).is_some_and(|found| holds_settings(found.stream)));
+    settings.map(|(_, record)| event::position(record)).last().unwrap_or_default()
 }
 
 /// The event that says how it is with `stream` from now on.

@@ -4,12 +4,14 @@ mod keeper;
 mod open;
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
 use self::keeper::Keeper;
+use crate::backup::{BackupReport, Source, back_up};
 use crate::clock::Clock;
 use crate::commit::{Committer, Ticket};
 use crate::error::{AppendError, Error, OpenError, SnapshotError};
@@ -25,6 +27,7 @@ use crate::read::{Events, Read, Reader, StreamInfo, Streams};
 use crate::scavenge::{Scavenge, ScavengeReport, Scavenger};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::subscription::{Subscribe, Subscription};
+use crate::vfs::Disk;
 
 /// A store of events in one directory.
 ///
@@ -56,6 +59,7 @@ struct Core {
     snapshots: Snapshots,
     lifecycles: Arc<Lifecycles>,
     scavenger: Arc<Scavenger>,
+    disk: Arc<dyn Disk>,
     history: HistoryId,
     torn: Option<TornTail>,
     limits: Limits,
@@ -426,6 +430,22 @@ impl EventStore {
     ) -> Result<ScavengeReport, Error> {
         self.committer()?;
         self.core().scavenger.run(scavenge, go_on)
+    }
+
+    /// Copies the log up to what is visible now into `out`: a new directory, or a backup of this store, which then takes only
+    /// what is new. Appends, reads and scavenges go on meanwhile. See [`Restore`](crate::Restore).
+    ///
+    /// Every copy is read back and checked. Interrupted at any point, the directory holds a prefix of the log.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when `out` holds something else, [`Error::Damaged`] when a segment that is not in the backup yet is
+    /// damaged, [`Error::NoSpace`] and [`Error::Io`].
+    pub fn back_up(&self, out: impl AsRef<Path>) -> Result<BackupReport, Error> {
+        let core = self.running()?;
+        let (position, parts) = core.reader.snapshot();
+        let (disk, history, now) = (core.disk.as_ref(), core.history, core.clock.now());
+        back_up(&Source { disk, parts, position, history, now }, out.as_ref())
     }
 
     /// Starts an import: many events in order, in atomic batches, that can be repeated without harm. See [`Importer`].

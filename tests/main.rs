@@ -1,6 +1,7 @@
 //! The tests that see the store from outside, in one binary.
 
 mod append;
+mod backup;
 mod closing;
 mod conditions;
 mod crash;

@@ -5,8 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::segment::Segment;
 use crate::error::Error;
 use crate::format::state::{SLOT_LEN, SLOT_STRIDE, State};
+use crate::model::{HistoryId, Position};
 use crate::vfs::{Disk, DiskFile, OpenMode};
 
 /// The open file.
@@ -38,6 +40,21 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<State>, Error> 
         newest = State::decode(&bytes).into_iter().chain(newest).max_by_key(|state| state.sequence);
     }
     Ok(newest)
+}
+
+/// Writes a STATE that says that everything up to a position is durable, which ends in `segment`.
+pub(crate) fn remember_durable(
+    disk: &dyn Disk,
+    dir: &Path,
+    segment: &Segment,
+    history: HistoryId,
+    durable: Position,
+) -> Result<(), Error> {
+    let sequence = read(disk, dir)?.map_or(1, |state| state.sequence + 1);
+    let file = StateFile::open(disk, dir)?;
+    let (store, segment) = (segment.header.store, segment.number());
+    file.write(&State { store, history, sequence, segment, durable })?;
+    file.sync()
 }
 
 impl StateFile {

@@ -213,6 +213,13 @@ impl LogWriter {
         Ok(seal)
     }
 
+    /// Goes on in `blank` as another history, and makes that durable.
+    pub(crate) fn begin_history(&mut self, history: HistoryId, blank: Blank) -> Result<(), Error> {
+        self.history = history;
+        self.roll(blank)?;
+        self.flush()
+    }
+
     /// Makes `segment` the active one and stages its OPEN.
     pub(super) fn open_in(&mut self, segment: Arc<Segment>, seal_at: u64) {
         self.segment = segment;

@@ -19,7 +19,8 @@ use self::copy::Copy;
 use self::report::ReportFile;
 use self::target::Target;
 use crate::error::{Error, OpenError};
-use crate::log::{Evidence, Lock, unfinished};
+use crate::log::unfinished::{self, Making};
+use crate::log::{Evidence, Lock};
 use crate::options::Options;
 
 pub use self::report::{Loss, SalvageReport};
@@ -85,11 +86,11 @@ impl Salvage {
              Until it is finished, this is no store. Delete the directory and salvage again.\n",
             from.display()
         );
-        unfinished::mark(disk.as_ref(), out, &text)?;
+        unfinished::mark(disk.as_ref(), out, Making::Salvage, &text)?;
         let target = Target::create(&self.options, out)?;
         let report = ReportFile::create(disk.as_ref(), out.join(REPORT), from, target.history())?;
         let report = Copy::new(self, evidence, target, report).run()?;
-        unfinished::unmark(disk.as_ref(), out)?;
+        unfinished::unmark(disk.as_ref(), out, Making::Salvage)?;
         Ok(report)
     }
 
@@ -99,18 +100,6 @@ impl Salvage {
             let what = format!("{} lies inside {}, which is only read", out.display(), from.display());
             return Err(Error::invalid(what).into());
         }
-        let exists = disk.exists(out).map_err(|error| Error::io("look for", out, error))?;
-        if !exists {
-            return Ok(());
-        }
-        unfinished::check(disk.as_ref(), out)?;
-        let names = disk.list(out).map_err(|error| Error::io("list", out, error))?;
-        match names.is_empty() {
-            true => Ok(()),
-            false => {
-                let what = format!("{} is not empty; a salvage makes a new store", out.display());
-                Err(Error::invalid(what).into())
-            }
-        }
+        unfinished::check_new(disk.as_ref(), out)
     }
 }

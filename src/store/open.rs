@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::Core;
+use crate::backup::refuse_writing;
 use crate::commit::{Committer, CommitterParts, OnSeal, Visible};
 use crate::error::OpenError;
-use crate::format::event;
 use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
-use crate::lifecycle::{Lifecycles, holds_settings};
-use crate::log::{Frame, Lost, Recovered, Search, recover, unfinished};
+use crate::lifecycle::{Lifecycles, last_settings};
+use crate::log::{Lost, Recovered, Search, recover, unfinished};
 use crate::meta;
 use crate::model::{Position, Timestamp};
 use crate::options::{Limits, Options};
@@ -24,8 +24,8 @@ const CLOCK_AHEAD_NANOS_MAX: i64 = 366 * 24 * 3600 * 1_000_000_000;
 const READ_TRIES_MAX: u32 = 5;
 
 pub(super) fn open(options: Options) -> Result<Core, OpenError> {
-    unfinished::check(options.disk.as_ref(), &options.dir)?;
-    let (mut recovered, memory) = find(&options)?;
+    check_marks(&options)?;
+    let (recovered, memory) = find(&options)?;
     check_clock(&options, &recovered)?;
     let hasher = TermHasher::new(&recovered.roll.term_key);
     let indexing = Arc::new(Indexing::new(
@@ -40,9 +40,6 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
     let catalog = Arc::new(Catalog::new(parts));
     let visible = Arc::new(Visible::new(recovered.visible));
     let lost = recovered.lost.as_ref().map(Lost::to_error);
-    if let Some(writer) = &mut recovered.writer {
-        writer.note_settings(recovered.settings);
-    }
     let lifecycles = Arc::new(Lifecycles::new(catalog.clone(), hasher.clone(), recovered.settings));
     let reader =
         Reader::new(catalog.clone(), visible.clone(), hasher, lifecycles.clone(), options.verify_reads, lost);
@@ -87,6 +84,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         snapshots,
         lifecycles,
         scavenger,
+        disk: options.disk,
         history: recovered.history,
         torn: recovered.torn,
         limits,
@@ -134,6 +132,9 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
             (Err(error), _) => return Err(error),
             (Ok(mut recovered), Some((index, _))) => {
                 recovered.settings = recovered.settings.max(settings);
+                if let Some(writer) = &mut recovered.writer {
+                    writer.note_settings(recovered.settings);
+                }
                 return Ok((recovered, Arc::new(index)));
             }
             (Ok(_), None) => return Err(OpenError::NotFound { path: options.dir.clone() }),
@@ -141,12 +142,13 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
     }
 }
 
-/// The position of the last event of a frame that is a stream's settings; 0 if none is.
-fn last_settings(frame: &Frame) -> Position {
-    let settings = frame
-        .records()
-        .filter(|(_, record)| event::found_by(record).is_some_and(|found| holds_settings(found.stream)));
-    settings.map(|(_, record)| event::position(record)).last().unwrap_or_default()
+/// Refuses a directory that says it is no store.
+fn check_marks(options: &Options) -> Result<(), OpenError> {
+    unfinished::check(options.disk.as_ref(), &options.dir)?;
+    match options.read_only {
+        true => Ok(()),
+        false => refuse_writing(options.disk.as_ref(), &options.dir),
+    }
 }
 
 fn check_clock(options: &Options, recovered: &Recovered) -> Result<(), OpenError> {

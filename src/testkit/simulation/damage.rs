@@ -150,7 +150,10 @@ fn answer(options: Options, known: &[Placed], proved: Position) -> Result<Answer
 }
 
 fn names_a_file(error: &str) -> Result<Answer, String> {
-    match ["store/log", "STATE", "LOCK", "SALVAGE"].iter().any(|name| error.contains(name)) {
+    match ["store/log", "STATE", "LOCK", "SALVAGE", "RESTORE", "BACKUP"]
+        .iter()
+        .any(|name| error.contains(name))
+    {
         true => Ok(Answer::Refused),
         false => Err(format!("the error names no file: {error}")),
     }
