@@ -42,6 +42,7 @@ mod options;
 mod read;
 mod salvage;
 mod scavenge;
+mod schema;
 mod snapshot;
 mod store;
 mod subscription;
@@ -69,6 +70,7 @@ pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_M
 pub use read::{Direction, Events, Read, StreamInfo, Streams};
 pub use salvage::{Loss, Salvage, SalvageReport};
 pub use scavenge::{Scavenge, ScavengeReport};
+pub use schema::{Schema, SchemaError, Unknown};
 pub use snapshot::Snapshot;
 pub use store::{EventStore, Health, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};

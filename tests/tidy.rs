@@ -18,7 +18,7 @@ use source::{LITERAL, Source, Token, end_of_group, heads};
 const LAYERS: &str = "
      0  model
      1  error
-     2  budget clock format sync vfs
+     2  budget clock format schema sync vfs
      3  options
      4  log meta
      5  index
