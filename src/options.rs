@@ -89,6 +89,7 @@ pub struct Options {
     pub(crate) repeat_window: u64,
     pub(crate) idempotency_window: Duration,
     pub(crate) retention: Retention,
+    pub(crate) snapshots_kept: usize,
     pub(crate) verify_reads: bool,
     pub(crate) allow_clock_jump: bool,
     pub(crate) disk: Arc<dyn Disk>,
@@ -110,6 +111,7 @@ impl Options {
             repeat_window: 100_000,
             idempotency_window: Duration::from_secs(24 * 3600),
             retention: Retention::default(),
+            snapshots_kept: 3,
             verify_reads: true,
             allow_clock_jump: false,
             disk: Arc::new(RealDisk),
@@ -210,6 +212,15 @@ impl Options {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Options {
         self.retention = retention;
+        self
+    }
+
+    /// How many snapshots of one stream are kept, the newest ones. Default: 3; at least 1.
+    ///
+    /// More take space, and shorten replays up to an earlier version; a single one leaves nothing to fall back on.
+    #[must_use]
+    pub fn snapshots_kept(mut self, count: usize) -> Options {
+        self.snapshots_kept = count.max(1);
         self
     }
 

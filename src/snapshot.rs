@@ -17,9 +17,6 @@ use crate::read::Reader;
 /// The number of [`SnapshotV1`] in envelopes.
 pub(crate) const SCHEMA_V1: u16 = 1;
 
-/// Snapshots of one stream that are kept: the newest, and some to fall back on.
-const KEPT_MAX: usize = 3;
-
 /// What comes before a stream's name in a key.
 const KEYSPACE: &[u8] = b"snapshot\0";
 
@@ -53,11 +50,24 @@ pub(crate) struct Snapshots {
     reader: Reader,
     history: HistoryId,
     bytes_max: u64,
+    /// How many of one stream are kept.
+    kept_max: usize,
 }
 
 impl Snapshots {
-    pub(crate) fn new(meta: Arc<dyn Meta>, reader: Reader, history: HistoryId, bytes_max: u64) -> Snapshots {
-        Snapshots { meta, reader, history, bytes_max }
+    pub(crate) fn new(
+        meta: Arc<dyn Meta>,
+        reader: Reader,
+        history: HistoryId,
+        bytes_max: u64,
+        kept_max: usize,
+    ) -> Snapshots {
+        Snapshots { meta, reader, history, bytes_max, kept_max }
+    }
+
+    /// Where they are kept.
+    pub(crate) fn meta(&self) -> &Arc<dyn Meta> {
+        &self.meta
     }
 
     pub(crate) fn put(
@@ -85,7 +95,7 @@ impl Snapshots {
         };
         let sealed = envelope::seal(SCHEMA_V1, &stored)?;
         let head = self.reader.stream_version(hash)?;
-        Ok(keep(self.meta.as_ref(), stream, version, head, &sealed).map_err(Error::from)?)
+        Ok(keep(self.meta.as_ref(), stream, version, head, self.kept_max, &sealed).map_err(Error::from)?)
     }
 
     /// Lets go of the directory.
@@ -93,10 +103,16 @@ impl Snapshots {
         self.meta.close();
     }
 
-    /// The newest snapshot that is usable. One that is damaged or stands for other events is passed over.
-    pub(crate) fn latest(&self, stream: &StreamName) -> Result<Option<Snapshot>, SnapshotError> {
+    /// The newest snapshot that is usable and not above a version. One that is damaged or stands for other events is passed
+    /// over.
+    pub(crate) fn newest(
+        &self,
+        stream: &StreamName,
+        up_to: StreamVersion,
+    ) -> Result<Option<Snapshot>, SnapshotError> {
         let keys = self.meta.scan_prefix(&prefix(stream)).map_err(Error::from)?;
-        for key in keys.iter().rev() {
+        let last = key(stream, up_to);
+        for key in keys.iter().rev().filter(|key| **key <= last) {
             let Some(sealed) = self.meta.get(key).map_err(Error::from)? else { continue };
             let Some(stored) = envelope::open::<SnapshotV1>(SCHEMA_V1, &sealed) else { continue };
             if self.is_usable(stream, &stored)? {
@@ -138,6 +154,7 @@ fn keep(
     stream: &StreamName,
     version: StreamVersion,
     head: StreamVersion,
+    kept_max: usize,
     sealed: &[u8],
 ) -> Result<(), MetaError> {
     let (new, beyond) = (key(stream, version), key(stream, head.next()));
@@ -146,7 +163,7 @@ fn keep(
         keys.insert(place, new.clone());
     }
     let (held, never) = keys.split_at(keys.partition_point(|key| *key < beyond));
-    let (surplus, kept) = held.split_at(held.len().saturating_sub(KEPT_MAX));
+    let (surplus, kept) = held.split_at(held.len().saturating_sub(kept_max));
     surplus.iter().chain(never).try_for_each(|key| meta.delete(key))?;
     // Last: whoever looks at the others may find damage, and then all that was there before is gone.
     if kept.contains(&new) { meta.put(&new, sealed) } else { Ok(()) }
@@ -165,7 +182,7 @@ fn key(stream: &StreamName, version: StreamVersion) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta;
+    use crate::meta::{self, Change};
 
     /// A `meta` that finds itself damaged when its keys are listed, and begins empty.
     #[derive(Debug)]
@@ -176,12 +193,8 @@ mod tests {
             self.0.get(key)
         }
 
-        fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError> {
-            self.0.put(key, value)
-        }
-
-        fn delete(&self, key: &[u8]) -> Result<(), MetaError> {
-            self.0.delete(key)
+        fn write(&self, changes: &[Change]) -> Result<(), MetaError> {
+            self.0.write(changes)
         }
 
         fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
@@ -207,7 +220,7 @@ mod tests {
 
     fn put(meta: &dyn Meta, version: u64, head: u64) {
         let (version, head) = (StreamVersion::new(version), StreamVersion::new(head));
-        keep(meta, &stream(), version, head, b"state").expect("memory takes it");
+        keep(meta, &stream(), version, head, 3, b"state").expect("memory takes it");
     }
 
     #[test]

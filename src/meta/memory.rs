@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Meta, MetaError};
+use super::{Change, Meta, MetaError};
 
 /// A sorted map. It forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub(crate) struct MemoryMeta(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
 
 impl MemoryMeta {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
-        // Each call is one change of the map, so a panic elsewhere leaves it whole.
+        // What changes the map does not panic, so a panic elsewhere leaves it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -21,13 +21,14 @@ impl Meta for MemoryMeta {
         Ok(self.lock().get(key).cloned())
     }
 
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError> {
-        self.lock().insert(key.to_owned(), value.to_owned());
-        Ok(())
-    }
-
-    fn delete(&self, key: &[u8]) -> Result<(), MetaError> {
-        self.lock().remove(key);
+    fn write(&self, changes: &[Change]) -> Result<(), MetaError> {
+        let mut map = self.lock();
+        for Change { key, value } in changes {
+            match value {
+                Some(value) => map.insert(key.clone(), value.clone()),
+                None => map.remove(key),
+            };
+        }
         Ok(())
     }
 

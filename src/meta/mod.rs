@@ -22,10 +22,8 @@ use crate::error::Error;
 pub(crate) trait Meta: Debug + Send + Sync {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MetaError>;
-    /// Sets the value of a key, all of it or nothing.
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError>;
-    /// Forgets a key.
-    fn delete(&self, key: &[u8]) -> Result<(), MetaError>;
+    /// Makes all of these changes, or none. A key is in one of them at most.
+    fn write(&self, changes: &[Change]) -> Result<(), MetaError>;
     /// The keys that begin with `prefix`, in order. Values may be large: each is asked for by itself, and a key that
     /// is listed may turn out to have none.
     fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError>;
@@ -33,6 +31,24 @@ pub(crate) trait Meta: Debug + Send + Sync {
     fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError>;
     /// Lets go of the directory, so that another store can have it. It is opened again when it is asked again.
     fn close(&self);
+
+    /// Sets the value of a key, all of it or nothing.
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError> {
+        self.write(&[Change { key: key.to_owned(), value: Some(value.to_owned()) }])
+    }
+
+    /// Forgets a key.
+    fn delete(&self, key: &[u8]) -> Result<(), MetaError> {
+        self.write(&[Change { key: key.to_owned(), value: None }])
+    }
+}
+
+/// What becomes of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) key: Vec<u8>,
+    /// None: it is forgotten.
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 /// The `meta` in a directory, opened when it is first asked; without a directory one in memory.
@@ -81,6 +97,19 @@ mod tests {
         meta.delete(&key("order-1", 2)).unwrap();
         meta.delete(b"never there").unwrap();
         assert_eq!(meta.get(&key("order-1", 2)).unwrap(), None);
+
+        let change = |version, value: Option<&[u8]>| Change {
+            key: key("order-1", version),
+            value: value.map(<[u8]>::to_vec),
+        };
+        meta.write(&[change(1, None), change(2, Some(b"")), change(7, Some(&[7; 100_000]))]).unwrap();
+        assert_eq!(
+            meta.scan_prefix(b"order-1\0").unwrap(),
+            [2, 7, 300].map(|version| key("order-1", version))
+        );
+        assert_eq!(meta.get(&key("order-1", 2)).unwrap().as_deref(), Some(&b""[..]));
+        assert_eq!(meta.get(&key("order-1", 7)).unwrap().map(|value| value.len()), Some(100_000));
+
         meta.delete_prefix(b"order-1\0").unwrap();
         assert_eq!(meta.scan_prefix(b"").unwrap(), [key("order-10", 1)]);
     }

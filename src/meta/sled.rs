@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Meta, MetaError};
+use super::{Change, Meta, MetaError};
 
 /// How much of a value sled gets in one piece: beyond about 128 KiB it makes files that it forgets to remove.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -180,21 +180,24 @@ impl Meta for SledMeta {
         self.with(|db| read_value(db, key))
     }
 
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), MetaError> {
-        let Ok(len) = u32::try_from(value.len()) else {
+    fn write(&self, changes: &[Change]) -> Result<(), MetaError> {
+        if changes.iter().flat_map(|change| &change.value).any(|value| u32::try_from(value.len()).is_err()) {
             return Err(self.error("put a value of 4 GiB in", io::ErrorKind::InvalidInput.into()));
-        };
-        let mut framed = Vec::with_capacity(HEADER_BYTES + value.len());
-        framed.extend(len.to_le_bytes());
-        framed.extend(crc32fast::hash(value).to_le_bytes());
-        framed.extend(value);
+        }
         self.with(|db| {
-            write_chunks(db, key, &framed)?;
-            // A tree that has lost a page takes what belongs there and forgets it, without a word.
-            match read_value(db, key)?.is_some_and(|held| held == value) {
-                true => Ok(()),
-                false => Err(sled::Error::ReportableBug("a value was taken and is not there".to_owned())),
+            let mut batch = sled::Batch::default();
+            for change in changes {
+                add_to(&mut batch, db, change)?;
             }
+            db.apply_batch(batch)?;
+            db.flush()?;
+            for Change { key, value } in changes {
+                // A tree that has lost a page takes what belongs there and forgets it, without a word.
+                if value.is_some() && read_value(db, key)? != *value {
+                    return Err(sled::Error::ReportableBug("a value was taken and is not there".to_owned()));
+                }
+            }
+            Ok(())
         })
     }
 
@@ -205,10 +208,6 @@ impl Meta for SledMeta {
         {
             close(db);
         }
-    }
-
-    fn delete(&self, key: &[u8]) -> Result<(), MetaError> {
-        self.with(|db| write_chunks(db, key, &[]))
     }
 
     fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
@@ -274,9 +273,9 @@ fn read_value(db: &sled::Db, key: &[u8]) -> Result<Option<Vec<u8>>, sled::Error>
     Ok((value.len() == len && crc32fast::hash(&value) == crc).then_some(value))
 }
 
-/// Puts `framed` in the place of all chunks of the key, in one batch.
-fn write_chunks(db: &sled::Db, key: &[u8], framed: &[u8]) -> Result<(), sled::Error> {
-    let mut batch = sled::Batch::default();
+/// Puts the value, in chunks, in the place of all chunks of the key.
+fn add_to(batch: &mut sled::Batch, db: &sled::Db, change: &Change) -> Result<(), sled::Error> {
+    let key = &change.key;
     for chunk in db.range(chunk_key(key, 0)..=chunk_key(key, u32::MAX)).keys() {
         let chunk = chunk?;
         // Chunks of longer keys may lie between.
@@ -284,11 +283,14 @@ fn write_chunks(db: &sled::Db, key: &[u8], framed: &[u8]) -> Result<(), sled::Er
             batch.remove(chunk);
         }
     }
+    let Some(value) = &change.value else { return Ok(()) };
+    let mut framed = Vec::with_capacity(HEADER_BYTES + value.len());
+    framed.extend((value.len() as u32).to_le_bytes());
+    framed.extend(crc32fast::hash(value).to_le_bytes());
+    framed.extend(value);
     for (number, chunk) in (0..).zip(framed.chunks(CHUNK_BYTES)) {
         batch.insert(chunk_key(key, number), chunk);
     }
-    db.apply_batch(batch)?;
-    db.flush()?;
     Ok(())
 }
 

@@ -47,7 +47,8 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
 
     let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
     let meta = meta::open(meta_dir, options.budget.cache_bytes());
-    let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, limits.snapshot_bytes_max);
+    let (bytes_max, kept_max) = (limits.snapshot_bytes_max, options.snapshots_kept);
+    let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, bytes_max, kept_max);
     let scavenger = Arc::new(Scavenger::new(
         catalog.clone(),
         visible.clone(),
