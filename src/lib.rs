@@ -26,6 +26,7 @@
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
 mod backup;
+mod aggregate;
 mod budget;
 mod clock;
 mod commit;
@@ -53,6 +54,10 @@ mod verify;
 mod vfs;
 
 pub use backup::{BackupReport, Restore, RestoreReport};
+pub use aggregate::{
+    Aggregate, AsOf, Context, ExecuteError, Executed, LoadError, Loaded, Outcome, Repository, SaveError,
+    Scenario, SnapshotPolicy,
+};
 pub use budget::MEMORY_BYTES_MIN;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::Ticket;

@@ -266,6 +266,14 @@ impl SchemaError {
     }
 }
 
+/// What is read of a value that was stored.
+pub(crate) fn stored_and_read<E: Serialize + DeserializeOwned>(value: &E) -> Result<E, SchemaError> {
+    let encoded = encode::encode(value).map_err(SchemaError::not_an_event)?;
+    let event_type = Cow::Borrowed(encoded.event_type);
+    let stored = Stored { event_type, version: 1, data: Cow::Owned(encoded.data) };
+    decode::decode(&stored.event_type, &stored.data).map_err(|fault| stored.error(fault))
+}
+
 /// The version that `metadata.version` names: the number before its first point; 1 when there is none.
 fn version_in(metadata: Option<&str>) -> u32 {
     #[derive(Deserialize)]
