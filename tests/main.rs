@@ -1,5 +1,6 @@
 //! The tests that see the store from outside, in one binary.
 
+mod aggregate;
 mod append;
 mod backup;
 mod closing;
