@@ -40,6 +40,7 @@ mod log;
 mod meta;
 mod model;
 mod options;
+mod projection;
 mod read;
 mod salvage;
 mod scavenge;
@@ -72,6 +73,11 @@ pub use model::{
     StreamReceipt, StreamSettings, StreamVersion, Timestamp, TimestampError,
 };
 pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use projection::{
+    Checkpoint, Cursor, CursorError, Failure, InMemory, Model, OnFailure, Parked, Projection,
+    ProjectionError, Projector, ProjectorStatus, Rows, Table,
+};
 pub use read::{Direction, Events, Read, StreamInfo, Streams};
 pub use salvage::{Loss, Salvage, SalvageReport};
 pub use scavenge::{Scavenge, ScavengeReport};

@@ -197,9 +197,14 @@ mod tests {
             self.0.write(changes)
         }
 
-        fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
+        fn scan_after(
+            &self,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            max: usize,
+        ) -> Result<Vec<Vec<u8>>, MetaError> {
             self.0.delete_prefix(b"")?;
-            self.0.scan_prefix(prefix)
+            self.0.scan_after(prefix, after, max)
         }
 
         fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError> {

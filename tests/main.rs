@@ -20,6 +20,7 @@ mod lineage;
 mod locking;
 mod machine;
 mod mutants;
+mod projection;
 mod query;
 mod racing;
 mod reads;

@@ -32,10 +32,11 @@ impl Meta for MemoryMeta {
         Ok(())
     }
 
-    fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
+    fn scan_after(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<Vec<u8>>, MetaError> {
         let map = self.lock();
-        let from = map.range(prefix.to_owned()..).map(|(key, _)| key);
-        Ok(from.take_while(|key| key.starts_with(prefix)).cloned().collect())
+        let first = after.unwrap_or(prefix).max(prefix);
+        let from = map.range(first.to_owned()..).map(|(key, _)| key).filter(|key| after != Some(key));
+        Ok(from.take_while(|key| key.starts_with(prefix)).take(max).cloned().collect())
     }
 
     fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError> {

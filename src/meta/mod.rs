@@ -26,7 +26,11 @@ pub(crate) trait Meta: Debug + Send + Sync {
     fn write(&self, changes: &[Change]) -> Result<(), MetaError>;
     /// The keys that begin with `prefix`, in order. Values may be large: each is asked for by itself, and a key that
     /// is listed may turn out to have none.
-    fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError>;
+    fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
+        self.scan_after(prefix, None, usize::MAX)
+    }
+    /// The same, only those after a key, and not more than `max`.
+    fn scan_after(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<Vec<u8>>, MetaError>;
     /// Forgets every key that begins with `prefix`.
     fn delete_prefix(&self, prefix: &[u8]) -> Result<(), MetaError>;
     /// Lets go of the directory, so that another store can have it. It is opened again when it is asked again.
@@ -93,6 +97,10 @@ mod tests {
         assert_eq!(meta.scan_prefix(b"order-1\0").unwrap(), versions, "in the order of versions");
         assert_eq!(meta.get(&key("order-1", 2)).unwrap().as_deref(), Some(&b"newer"[..]));
         assert_eq!(meta.get(b"order-1\0").unwrap(), None, "a prefix is no key");
+        let after = meta.scan_after(b"order-1\0", Some(&versions[0]), 1).unwrap();
+        assert_eq!(after, versions[1..2]);
+        assert_eq!(meta.scan_after(b"order-1\0", Some(&versions[2]), 9).unwrap(), [[0; 0]; 0]);
+        assert_eq!(meta.scan_after(b"order-1\0", Some(b""), 9).unwrap(), versions);
 
         meta.delete(&key("order-1", 2)).unwrap();
         meta.delete(b"never there").unwrap();

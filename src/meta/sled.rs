@@ -30,6 +30,9 @@ const HEADER_BYTES: usize = 8;
 
 const NUMBER_BYTES: usize = 4;
 
+/// The most chunks of one value: its length has 32 bits.
+const CHUNKS_MAX: u32 = (u32::MAX as usize / CHUNK_BYTES) as u32 + 1;
+
 /// How many keys are removed in one batch.
 const REMOVALS_MAX: usize = 1024;
 
@@ -210,13 +213,20 @@ impl Meta for SledMeta {
         }
     }
 
-    fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, MetaError> {
+    fn scan_after(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<Vec<u8>>, MetaError> {
+        let first = after.map_or_else(|| prefix.to_owned(), |key| chunk_key(key, 0)).max(prefix.to_owned());
         self.with(|db| {
             let mut keys = Vec::new();
-            for chunk in db.scan_prefix(prefix).keys() {
+            for chunk in db.range(first.clone()..).keys() {
+                let chunk = chunk?;
+                if keys.len() == max || !chunk.starts_with(prefix) {
+                    break;
+                }
                 // First chunks are in the order of their keys, also when one key begins with another.
-                match key_and_number(&chunk?) {
-                    Some((key, [0, 0, 0, 0])) if key.starts_with(prefix) => keys.push(key.to_owned()),
+                match key_and_number(&chunk) {
+                    Some((key, [0, 0, 0, 0])) if key.starts_with(prefix) && Some(key) != after => {
+                        keys.push(key.to_owned());
+                    }
                     _ => {}
                 }
             }
@@ -276,7 +286,7 @@ fn read_value(db: &sled::Db, key: &[u8]) -> Result<Option<Vec<u8>>, sled::Error>
 /// Puts the value, in chunks, in the place of all chunks of the key.
 fn add_to(batch: &mut sled::Batch, db: &sled::Db, change: &Change) -> Result<(), sled::Error> {
     let key = &change.key;
-    for chunk in db.range(chunk_key(key, 0)..=chunk_key(key, u32::MAX)).keys() {
+    for chunk in db.range(chunk_key(key, 0)..=chunk_key(key, CHUNKS_MAX)).keys() {
         let chunk = chunk?;
         // Chunks of longer keys may lie between.
         if chunk.len() == key.len() + NUMBER_BYTES {

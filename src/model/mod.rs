@@ -34,5 +34,5 @@ pub use timestamp::{Timestamp, TimestampError};
 pub(crate) use append::{EventOfStream, RefusedBy};
 pub(crate) use event::Spans;
 pub(crate) use label::{Labels, unpack};
-pub(crate) use name::NAME_BYTES_MAX;
+pub(crate) use name::{NAME_BYTES_MAX, check_name};
 pub(crate) use settings::Lifecycle;
