@@ -11,6 +11,9 @@ fn checkpoint(position: u64) -> Checkpoint {
     Checkpoint::new(cursor, 2, vec![parked])
 }
 
+/// What happens to the database of a table.
+type Spoil = fn(&dyn Meta, &Keys);
+
 fn begun(meta: &Arc<dyn Meta>) -> Table {
     let mut table = Table::new(meta.clone(), Keys::new("t", 1));
     table.empty(Head::Live).unwrap();
@@ -54,24 +57,23 @@ fn what_was_saved_is_there_when_the_table_is_opened() {
     assert_eq!(rows(&again, "0").len() as u64, again.len());
     let kept = (0..3_000_u64).filter(|n| n % 7 != 2).count() as u64;
     assert_eq!(again.len(), kept, "what was forgotten in an earlier commit was set again in a later one");
-    assert_eq!(
-        rows(&again, "0010"),
-        rows(&again, "")[..].iter().filter(|(key, _)| key.starts_with("0010")).cloned().collect::<Vec<_>>()
-    );
+    let mut begins_so = rows(&table, "");
+    begins_so.retain(|(key, _)| key.starts_with("0010"));
+    assert_eq!(rows(&again, "0010"), begins_so);
 }
 
 #[test]
 fn a_row_that_is_lost_changed_or_added_is_noticed() {
-    let spoil: [(&str, fn(&dyn Meta, &Keys)); 5] = [
-        ("lost", |meta, keys| meta.delete(&keys.row("00100")).unwrap()),
-        ("changed", |meta, keys| meta.put(&keys.row("00100"), &stored::seal_row(b"1").unwrap()).unwrap()),
+    let spoil: [(&str, Spoil); 5] = [
+        ("lost", |meta, keys| meta.delete(&keys.row("00102")).unwrap()),
+        ("changed", |meta, keys| meta.put(&keys.row("00102"), &stored::seal_row(b"1").unwrap()).unwrap()),
         ("added", |meta, keys| meta.put(&keys.row("x"), &stored::seal_row(b"1").unwrap()).unwrap()),
-        ("damaged", |meta, keys| meta.put(&keys.row("00100"), b"?").unwrap()),
+        ("damaged", |meta, keys| meta.put(&keys.row("00102"), b"?").unwrap()),
         ("swapped", |meta, keys| {
             let value = |key| meta.get(&keys.row(key)).unwrap().unwrap();
-            let (one, other) = (value("00100"), value("00101"));
-            meta.put(&keys.row("00100"), &other).unwrap();
-            meta.put(&keys.row("00101"), &one).unwrap();
+            let (one, other) = (value("00102"), value("00103"));
+            meta.put(&keys.row("00102"), &other).unwrap();
+            meta.put(&keys.row("00103"), &one).unwrap();
         }),
     ];
     for (what, spoil) in spoil {
