@@ -347,8 +347,8 @@ fn a_scenario_holds_or_fails_as_the_aggregate_does() {
     let created = || OrderEvent::Created { customer: "ann".to_owned() };
     let given = |events: Vec<OrderEvent>| Scenario::<Order>::given(events);
     let outcome: Outcome<Order> = given(vec![]).when(Command::Create("ann")).then([created()]);
-    let _ = outcome.then_state(|order| assert_eq!(order.customer, "ann"));
-    let _ = given(vec![created(), OrderEvent::Closed]).when(Command::Add(1)).then_refused(Refusal::Closed);
+    outcome.then_state(|order| assert_eq!(order.customer, "ann"));
+    given(vec![created(), OrderEvent::Closed]).when(Command::Add(1)).then_refused(Refusal::Closed);
 
     let fails = |work: fn()| std::panic::catch_unwind(work).is_err();
     assert!(fails(|| drop(Scenario::<Order>::given([]).when(Command::Close).then([]))));

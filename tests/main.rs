@@ -13,6 +13,7 @@ mod faults;
 mod fuzz;
 mod golden;
 mod groups;
+mod guide;
 mod import;
 mod inspect;
 mod keys;

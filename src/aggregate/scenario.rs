@@ -42,7 +42,6 @@ pub struct Scenario<A> {
 
 /// What an aggregate has answered.
 #[derive(Debug)]
-#[must_use = "say what happens then"]
 pub struct Outcome<A: Aggregate> {
     state: A,
     answer: Result<Vec<A::Event>, A::Error>,
@@ -64,6 +63,7 @@ impl<A: Aggregate> Scenario<A> {
     }
 
     /// The command is decided.
+    #[must_use = "say what happens then"]
     pub fn when(self, command: A::Command) -> Outcome<A> {
         let answer = self.state.decide(&command);
         Outcome { state: self.state, answer }
