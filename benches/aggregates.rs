@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use annals::{
     Aggregate, Append, Data, EventStore, EventType, ExpectedVersion, Loaded, Metadata, NewEvent, Options,
-    RecordedEvent, Repository, Schema, SnapshotPolicy, StreamName, Unknown,
+    RecordedEvent, Repository, Schema, SnapshotPolicy, StreamName, UnknownTypes,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -81,7 +81,7 @@ fn main() -> Outcome<()> {
     let dir = tempfile::tempdir_in(base)?;
     let store = EventStore::open(Options::new(dir.path()))?;
     let mut out = std::io::stdout().lock();
-    let plain = Repository::<Permit>::new(&store).schema(Schema::new().unknown(Unknown::Raw));
+    let plain = Repository::<Permit>::new(&store).schema(Schema::new().unknown(UnknownTypes::Raw));
     let keeping = plain.clone().snapshots(SnapshotPolicy::Every(50));
 
     let ids = fill(&store)?;

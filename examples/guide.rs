@@ -8,7 +8,7 @@ use annals::{
     Aggregate, Append, AppendError, AsOf, Context, Data, Delivery, EventStore, EventType, ExecuteError,
     ExpectedVersion, Failure, InMemory, NewEvent, OnFailure, Options, Position, Projection, Projector, Query,
     QueryItem, Read, RecordedEvent, Repository, Scenario, Schema, SnapshotPolicy, StreamName, StreamVersion,
-    Subscribe, Table, Timestamp, Unknown,
+    Subscribe, Table, Timestamp, UnknownTypes,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -215,7 +215,7 @@ fn old_shapes(store: &EventStore) -> Outcome {
                 OrderEvent::Shipped,
             ]
         })
-        .unknown(Unknown::Skip);
+        .unknown(UnknownTypes::Skip);
 
     let completed = Data::json(&json!({"customer": "dan", "cents": 4200}))?;
     let completed = NewEvent::new(EventType::parse("order.completed")?, completed);
@@ -276,7 +276,7 @@ impl Projection for OrdersByCustomer {
     const NAME: &'static str = "orders-by-customer";
 
     fn project(&self, table: &mut Table, event: &RecordedEvent) -> Result<(), Failure> {
-        let schema = Schema::new().unknown(Unknown::Skip);
+        let schema = Schema::new().unknown(UnknownTypes::Skip);
         for event in schema.decode::<OrderEvent>(event)? {
             if let OrderEvent::Placed { customer } = event {
                 let orders: u64 = table.get(&customer)?.unwrap_or(0);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | an eighth | the index of a segment that is written to | up to four: the active one, one being written to disk, one that waits for that, and one whose leader waits |
 //! | an eighth | appends that wait | three: those that wait, those that are committed, and their bytes as they are written |
-//! | a 32nd | the cache of `meta` | one |
+//! | a 32nd | the cache of `meta`, and that of `tables` | both |
 //! | a 16th | indexes of sealed segments that no file could be written for | all of them |
 
 /// The memory that a store keeps to.
@@ -42,7 +42,7 @@ impl Budget {
         self.bytes / 16
     }
 
-    /// The size of the cache of `meta`.
+    /// The size of the cache of `meta`, and that of `tables`.
     pub(crate) fn cache_bytes(self) -> u64 {
         self.bytes / 32
     }
@@ -56,7 +56,7 @@ mod tests {
     fn the_shares_together_stay_within_the_budget() {
         for budget in [Budget::default(), Budget::new(0), Budget::new(1 << 40)] {
             let indexes = 4 * budget.index_bytes_max() + budget.kept_bytes_max();
-            assert!(indexes + 3 * budget.queue_bytes_max() + budget.cache_bytes() <= budget.bytes);
+            assert!(indexes + 3 * budget.queue_bytes_max() + 2 * budget.cache_bytes() <= budget.bytes);
         }
     }
 }

@@ -23,10 +23,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! On top of that, an application's own enum of events and its [`Aggregate`]s, which a [`Repository`] loads and executes
+//! commands on, and [`Projection`]s, which a [`Projector`] keeps up with the log. `docs/guide.md` goes through all of it.
+//!
 //! The architecture, layer by layer, is in `ARCHITECTURE.md`; every byte on disk in `docs/format.md`.
 
-mod backup;
 mod aggregate;
+mod backup;
 mod budget;
 mod clock;
 mod commit;
@@ -54,11 +57,11 @@ pub mod testkit;
 mod verify;
 mod vfs;
 
-pub use backup::{BackupReport, Restore, RestoreReport};
 pub use aggregate::{
-    Aggregate, AsOf, Context, ExecuteError, Executed, LoadError, Loaded, Outcome, Repository, SaveError,
+    Aggregate, AsOf, Context, Decided, ExecuteError, Executed, LoadError, Loaded, Repository, SaveError,
     Scenario, SnapshotPolicy,
 };
+pub use backup::{BackupReport, Restore, RestoreReport};
 pub use budget::MEMORY_BYTES_MIN;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::Ticket;
@@ -73,15 +76,14 @@ pub use model::{
     StreamReceipt, StreamSettings, StreamVersion, Timestamp, TimestampError,
 };
 pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
-pub use options::{Limits, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use projection::{
-    Checkpoint, Cursor, CursorError, Failure, InMemory, Model, OnFailure, Parked, Projection,
-    ProjectionError, Projector, ProjectorStatus, Rows, Table,
+    Checkpoint, Cursor, CursorError, Failure, InMemory, OnFailure, Parked, Projection, ProjectionError,
+    Projector, ProjectorStatus, ReadModel, Rows, Table,
 };
 pub use read::{Direction, Events, Read, StreamInfo, Streams};
 pub use salvage::{Loss, Salvage, SalvageReport};
 pub use scavenge::{Scavenge, ScavengeReport};
-pub use schema::{Schema, SchemaError, Unknown};
+pub use schema::{Schema, SchemaError, UnknownTypes};
 pub use snapshot::Snapshot;
 pub use store::{EventStore, Health, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};

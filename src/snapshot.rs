@@ -65,11 +65,6 @@ impl Snapshots {
         Snapshots { meta, reader, history, bytes_max, kept_max }
     }
 
-    /// Where they are kept.
-    pub(crate) fn meta(&self) -> &Arc<dyn Meta> {
-        &self.meta
-    }
-
     pub(crate) fn put(
         &self,
         stream: &StreamName,

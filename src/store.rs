@@ -58,6 +58,8 @@ struct Core {
     lifecycles: Arc<Lifecycles>,
     scavenger: Arc<Scavenger>,
     disk: Arc<dyn Disk>,
+    /// Where tables of read models are kept: apart, so that neither costs the other anything.
+    tables: Arc<dyn Meta>,
     history: HistoryId,
     torn: Option<TornTail>,
     limits: Limits,
@@ -343,9 +345,9 @@ impl EventStore {
         self.running()?.snapshots.delete(stream)
     }
 
-    /// The small state of the store, for what is built on it.
-    pub(crate) fn meta(&self) -> Result<&Arc<dyn Meta>, Error> {
-        Ok(self.running()?.snapshots.meta())
+    /// Where tables of read models are kept.
+    pub(crate) fn tables(&self) -> Result<&Arc<dyn Meta>, Error> {
+        Ok(&self.running()?.tables)
     }
 
     /// The clock of the store.
@@ -442,6 +444,7 @@ impl Core {
         let closed = self.committer.as_ref().map_or(Ok(()), |committer| committer.close());
         self.reader.visible().close();
         self.snapshots.close();
+        self.tables.close();
         closed
     }
 }

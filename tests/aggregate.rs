@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use annals::testkit::{Fault, SimDisk};
 use annals::{
-    Aggregate, AppendError, AsOf, Context, Data, EventStore, EventType, ExecuteError, Label, LoadError,
-    ManualClock, Metadata, NewEvent, Outcome, Position, Query, QueryItem, Read, Repository, SaveError,
-    Scenario, Schema, Timestamp, Unknown,
+    Aggregate, AppendError, AsOf, Context, Data, Decided, EventStore, EventType, ExecuteError, Label,
+    LoadError, ManualClock, Metadata, NewEvent, Position, Query, QueryItem, Read, Repository, SaveError,
+    Scenario, Schema, Timestamp, UnknownTypes,
 };
 use serde_json::{Value, json};
 
@@ -316,8 +316,8 @@ fn unknown_types_are_refused_passed_over_or_handed_out_as_the_schema_says() {
         assert_eq!((loaded.version, loaded.state.lines), (version(4), 1));
         loaded.state.raw
     };
-    assert!(raw(Unknown::Skip).is_empty());
-    assert_eq!(raw(Unknown::Raw), ["counted", "counted"]);
+    assert!(raw(UnknownTypes::Skip).is_empty());
+    assert_eq!(raw(UnknownTypes::Raw), ["counted", "counted"]);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn an_id_or_a_category_that_makes_no_stream_is_refused() {
 fn a_scenario_holds_or_fails_as_the_aggregate_does() {
     let created = || OrderEvent::Created { customer: "ann".to_owned() };
     let given = |events: Vec<OrderEvent>| Scenario::<Order>::given(events);
-    let outcome: Outcome<Order> = given(vec![]).when(Command::Create("ann")).then([created()]);
+    let outcome: Decided<Order> = given(vec![]).when(Command::Create("ann")).then([created()]);
     outcome.then_state(|order| assert_eq!(order.customer, "ann"));
     given(vec![created(), OrderEvent::Closed]).when(Command::Add(1)).then_refused(Refusal::Closed);
 

@@ -260,6 +260,8 @@ fn whatever_happens_to_the_files_of_snapshots_each_is_as_it_was_or_absent_and_ne
     });
     let kept = sum.into_inner().expect("nobody panics with it");
     assert!(kept.newest > 0 && kept.none > 0 && kept.aside > 0, "the damage is all or nothing: {kept}");
+    let tables = 1..seeds.len() as u64;
+    assert!(tables.contains(&kept.tables), "every table is kept, or none: {kept}");
     say(&format!("{} damaged directories; {kept}", seeds.len()));
 }
 

@@ -271,3 +271,17 @@ fn closing_the_store_ends_it_with_all_that_was_appended_in_the_model() {
     assert!(matches!(error, ProjectionError::Closed { .. }), "{error}");
     assert_eq!(ledger.positions(), (1..=30).collect::<Vec<_>>());
 }
+
+#[test]
+fn so_many_events_are_parked_and_no_more() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    append(&store, "s-1", (0..1_010).map(event));
+    let ledger = Ledger::default();
+    let bad = Counting { bad: (0..1_010).collect(), parks: true, ..Counting::default() };
+    let stopped = Projector::catch_up(&store, bad, &mut ledger.clone()).expect_err("there are too many");
+    let ProjectionError::Stopped { position, .. } = stopped else { panic!("{stopped}") };
+    assert_eq!(position, Position::new(1_001));
+    let saved = ledger.saved().checkpoint.clone().expect("saved");
+    assert_eq!((saved.parked.len(), saved.cursor.position()), (1_000, Position::new(1_000)));
+}

@@ -16,7 +16,7 @@ pub use context::Context;
 pub use error::{ExecuteError, LoadError, SaveError};
 pub use repository::{Executed, Loaded, Repository};
 pub use saved::SnapshotPolicy;
-pub use scenario::{Outcome, Scenario};
+pub use scenario::{Decided, Scenario};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,6 +117,6 @@ pub trait Aggregate: Default {
     }
 
     /// What an event of an unknown type changes, where the schema hands such events out
-    /// ([`Unknown::Raw`](crate::Unknown::Raw)). Default: nothing.
+    /// ([`UnknownTypes::Raw`](crate::UnknownTypes::Raw)). Default: nothing.
     fn apply_raw(&mut self, _event: &RecordedEvent) {}
 }

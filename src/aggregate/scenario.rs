@@ -42,7 +42,7 @@ pub struct Scenario<A> {
 
 /// What an aggregate has answered.
 #[derive(Debug)]
-pub struct Outcome<A: Aggregate> {
+pub struct Decided<A: Aggregate> {
     state: A,
     answer: Result<Vec<A::Event>, A::Error>,
 }
@@ -64,20 +64,20 @@ impl<A: Aggregate> Scenario<A> {
 
     /// The command is decided.
     #[must_use = "say what happens then"]
-    pub fn when(self, command: A::Command) -> Outcome<A> {
+    pub fn when(self, command: A::Command) -> Decided<A> {
         let answer = self.state.decide(&command);
-        Outcome { state: self.state, answer }
+        Decided { state: self.state, answer }
     }
 }
 
-impl<A: Aggregate> Outcome<A> {
+impl<A: Aggregate> Decided<A> {
     /// Exactly these events come of it, in this order.
     ///
     /// # Panics
     ///
     /// When others do, when it was refused, and when one of them is not the same after it was stored and read.
     #[track_caller]
-    pub fn then(mut self, wanted: impl IntoIterator<Item = A::Event>) -> Outcome<A>
+    pub fn then(mut self, wanted: impl IntoIterator<Item = A::Event>) -> Decided<A>
     where
         A::Event: PartialEq + Debug,
     {
@@ -100,7 +100,7 @@ impl<A: Aggregate> Outcome<A> {
     ///
     /// When it is not, or for another one.
     #[track_caller]
-    pub fn then_refused(self, wanted: A::Error) -> Outcome<A>
+    pub fn then_refused(self, wanted: A::Error) -> Decided<A>
     where
         A::Error: PartialEq,
         A::Event: Debug,
@@ -114,7 +114,7 @@ impl<A: Aggregate> Outcome<A> {
 
     /// The state after it is looked at.
     #[track_caller]
-    pub fn then_state(self, check: impl FnOnce(&A)) -> Outcome<A> {
+    pub fn then_state(self, check: impl FnOnce(&A)) -> Decided<A> {
         check(&self.state);
         self
     }

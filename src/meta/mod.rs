@@ -1,4 +1,4 @@
-//! Small state that makes things faster and can be lost without harm: snapshots and the like.
+//! Small state that makes things faster and can be lost without harm: snapshots, and tables of read models.
 //!
 //! A key finds a value, or nothing. Nothing is always a right answer: what is here was made from the log and can be
 //! made again, so damage is forgotten and not reported. Values are sealed in an [`envelope`] by those who put them.

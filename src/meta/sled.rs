@@ -8,6 +8,7 @@
 //! The directory belongs to sled and not to the simulated disk, so that moving it is the one call here to `std::fs`.
 
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -215,13 +216,16 @@ impl Meta for SledMeta {
 
     fn scan_after(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<Vec<u8>>, MetaError> {
         let first = after.map_or_else(|| prefix.to_owned(), |key| chunk_key(key, 0)).max(prefix.to_owned());
+        // No look goes beyond the prefix: the damage that it may find there concerns other keys.
+        let end = behind_all(prefix);
+        let bounds = (Bound::Included(&first), end.as_ref().map_or(Bound::Unbounded, Bound::Excluded));
         self.with(|db| {
             let mut keys = Vec::new();
-            for chunk in db.range(first.clone()..).keys() {
-                let chunk = chunk?;
-                if keys.len() == max || !chunk.starts_with(prefix) {
+            for chunk in db.range::<&Vec<u8>, _>(bounds).keys() {
+                if keys.len() == max {
                     break;
                 }
+                let chunk = chunk?;
                 // First chunks are in the order of their keys, also when one key begins with another.
                 match key_and_number(&chunk) {
                     Some((key, [0, 0, 0, 0])) if key.starts_with(prefix) && Some(key) != after => {
@@ -306,6 +310,15 @@ fn add_to(batch: &mut sled::Batch, db: &sled::Db, change: &Change) -> Result<(),
 
 fn chunk_key(key: &[u8], number: u32) -> Vec<u8> {
     [key, &number.to_be_bytes()].concat()
+}
+
+/// The first key behind all that begin with `prefix`; none when there is no such key.
+fn behind_all(prefix: &[u8]) -> Option<Vec<u8>> {
+    let (last, before) = prefix.split_last()?;
+    match last.checked_add(1) {
+        Some(next) => Some([before, &[next]].concat()),
+        None => behind_all(before),
+    }
 }
 
 fn key_and_number(chunk: &[u8]) -> Option<(&[u8], &[u8; NUMBER_BYTES])> {

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::checkpoint::Checkpoint;
-use super::{Failure, Model};
+use super::{Failure, ReadModel};
 
 /// A model in memory.
 ///
@@ -29,7 +29,7 @@ impl<T> DerefMut for InMemory<T> {
     }
 }
 
-impl<T: Default + Send + Sync + 'static> Model for InMemory<T> {
+impl<T: Default + Send + Sync + 'static> ReadModel for InMemory<T> {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, Failure> {
         Ok(self.checkpoint.clone())
     }

@@ -1,6 +1,6 @@
 //! Projections: read models that are made from the log, and kept up with it.
 //!
-//! A [`Projection`] says what an event changes; a [`Model`] holds what came of it and saves that together with how far it has
+//! A [`Projection`] says what an event changes; a [`ReadModel`] holds what came of it and saves that together with how far it has
 //! come, so that no event is missed or counted twice, whenever the process ends. A [`Projector`] brings the two together.
 //!
 //! Everything a model holds can be made again from position 0.
@@ -18,6 +18,8 @@ pub use error::ProjectionError;
 pub use in_memory::InMemory;
 pub use projector::{Projector, ProjectorStatus};
 pub use table::{Rows, Table};
+#[cfg(feature = "testkit")]
+pub(crate) use table::{TABLE_SCHEMA_V1, TableV1};
 
 use crate::model::{Query, RecordedEvent};
 
@@ -65,7 +67,7 @@ pub enum OnFailure {
 /// ```
 pub trait Projection: Send + Sync + 'static {
     /// What holds what comes of the events: a [`Table`] in the store's directory, [`InMemory`], or the application's own.
-    type Model: Model;
+    type Model: ReadModel;
 
     /// Its name, in errors and threads.
     const NAME: &'static str;
@@ -102,7 +104,7 @@ pub trait Projection: Send + Sync + 'static {
 ///
 /// An application that keeps a read model in a database of its own implements this over a transaction: `commit` saves the
 /// changes and the checkpoint in one.
-pub trait Model: Send + Sync + 'static {
+pub trait ReadModel: Send + Sync + 'static {
     /// What was saved last; none when nothing was.
     ///
     /// # Errors

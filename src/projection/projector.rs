@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::checkpoint::Parked;
 use super::runner::{Progress, Runner, failed};
 use super::worker::{Following, Shared, Worker};
-use super::{Model, Projection, ProjectionError};
+use super::{Projection, ProjectionError, ReadModel};
 use crate::error::Error;
 use crate::model::Position;
 use crate::store::EventStore;

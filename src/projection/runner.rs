@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Cursor, CursorError, Parked};
-use super::{Failure, Model, OnFailure, Projection, ProjectionError};
+use super::{Failure, OnFailure, Projection, ProjectionError, ReadModel};
 use crate::model::{Position, RecordedEvent};
 use crate::read::Read;
 use crate::store::EventStore;

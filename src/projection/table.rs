@@ -1,4 +1,4 @@
-//! A table: a read model in the directory of the store, beside the snapshots.
+//! A table: a read model in the directory of the store, in a database of its own beside that of the snapshots.
 //!
 //! What lies there can be lost, and the database below may lose a part of it without a word. So each commit is one batch with
 //! its checkpoint, and the checkpoint also holds the count and the sum of the hashes of all rows. A table whose rows do not
@@ -19,13 +19,16 @@ use serde::de::DeserializeOwned;
 pub use rows::Rows;
 
 use super::checkpoint::Checkpoint;
-use super::{Failure, Model};
+use super::{Failure, ReadModel};
 use crate::error::Error;
 use crate::meta::{Change, Meta};
 use crate::model::check_name;
 use crate::store::EventStore;
 
-use stored::{Head, Keys, Sum, TableV1};
+#[cfg(feature = "testkit")]
+pub(crate) use stored::TABLE_SCHEMA_V1;
+pub(crate) use stored::TableV1;
+use stored::{Head, Keys, Sum};
 
 /// How many keys are looked up at one time.
 const PAGE_KEYS: usize = 1_024;
@@ -73,7 +76,7 @@ impl Table {
     ///
     /// When the name is empty, longer than 255 bytes or has control characters, and when the database refuses.
     pub fn open(store: &EventStore, name: &str) -> Result<Table, Error> {
-        let (meta, name) = (store.meta()?.clone(), checked(name)?);
+        let (meta, name) = (store.tables()?.clone(), checked(name)?);
         let generations = stored::generations(meta.as_ref(), name)?;
         let live = generations.iter().find(|(_, head)| *head == Some(Head::Live)).map(|(number, _)| *number);
         for (number, _) in generations.iter().filter(|(number, _)| Some(*number) != live) {
@@ -96,7 +99,7 @@ impl Table {
     ///
     /// As [`Table::open`].
     pub fn beside(store: &EventStore, name: &str) -> Result<Table, Error> {
-        let (meta, name) = (store.meta()?.clone(), checked(name)?);
+        let (meta, name) = (store.tables()?.clone(), checked(name)?);
         let last = stored::generations(meta.as_ref(), name)?.last().map_or(0, |(number, _)| *number);
         let mut table = Table::new(meta, Keys::new(name, last + 1));
         table.empty(Head::Beside)?;
@@ -241,7 +244,7 @@ fn value<T: DeserializeOwned>(key: &str, row: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(row).map_err(|error| Error::invalid(format!("row {key}: {error}")))
 }
 
-impl Model for Table {
+impl ReadModel for Table {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, Failure> {
         Ok(self.saved.as_ref().and_then(TableV1::checkpoint))
     }

@@ -24,7 +24,7 @@ use upcast::{Step, Upcasts};
 
 /// What becomes of a stored event whose type the application's enum does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unknown {
+pub enum UnknownTypes {
     /// It is an error: nothing is overlooked.
     #[default]
     Refuse,
@@ -69,7 +69,7 @@ pub enum Unknown {
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
     upcasts: Upcasts,
-    unknown: Unknown,
+    unknown: UnknownTypes,
 }
 
 /// Why a value is no event, or a stored event no value.
@@ -172,7 +172,7 @@ impl Schema {
 
     /// What becomes of types that the enum does not have. Default: they are an error.
     #[must_use]
-    pub fn unknown(mut self, unknown: Unknown) -> Schema {
+    pub fn unknown(mut self, unknown: UnknownTypes) -> Schema {
         self.unknown = unknown;
         self
     }
@@ -226,27 +226,34 @@ impl Schema {
             let reason = format!("its data is {content_type}, not JSON");
             return Err(SchemaError::Data { event_type: event_type.to_owned(), version: 1, reason });
         }
-        let mut stored =
-            Stored { event_type: Cow::Borrowed(event_type), version: 1, data: Cow::Borrowed(event.data()) };
+        let (version, data) = (1, Cow::Borrowed(event.data()));
+        let mut stored = Stored { event_type: Cow::Borrowed(event_type), version, data };
         // Most events are as the enum has them, and their metadata need not be read.
-        if self.upcasts.concern(event_type) {
-            stored.version = version_in(event.metadata());
+        if !self.upcasts.concern(event_type) {
+            return self.hand_out(&stored, &mut each);
         }
-        for value in self.upcasts.follow(stored)? {
-            let Some(value) = self.to_value(&value)? else { return Ok(Seen::Raw) };
-            value.into_iter().for_each(&mut each);
+        stored.version = version_in(event.metadata());
+        for stored in self.upcasts.follow(stored)? {
+            if self.hand_out(&stored, &mut each)? == Seen::Raw {
+                return Ok(Seen::Raw);
+            }
         }
         Ok(Seen::Decoded)
     }
 
-    /// The value; none inside when it is passed over; none when it is to stay as it is.
-    fn to_value<E: DeserializeOwned>(&self, stored: &Stored<'_>) -> Result<Option<Option<E>>, SchemaError> {
+    /// Hands out the value of an event that is as the enum has it, or what becomes of one that is unknown.
+    fn hand_out<E: DeserializeOwned>(
+        &self,
+        stored: &Stored<'_>,
+        each: &mut impl FnMut(E),
+    ) -> Result<Seen, SchemaError> {
         match (decode::decode(&stored.event_type, &stored.data), self.unknown) {
-            (Ok(value), _) => Ok(Some(Some(value))),
-            (Err(Fault::Unknown(_)), Unknown::Skip) => Ok(Some(None)),
-            (Err(Fault::Unknown(_)), Unknown::Raw) => Ok(None),
-            (Err(fault), _) => Err(stored.error(fault)),
+            (Ok(value), _) => each(value),
+            (Err(Fault::Unknown(_)), UnknownTypes::Skip) => {}
+            (Err(Fault::Unknown(_)), UnknownTypes::Raw) => return Ok(Seen::Raw),
+            (Err(fault), _) => return Err(stored.error(fault)),
         }
+        Ok(Seen::Decoded)
     }
 }
 

@@ -85,13 +85,15 @@ impl Upcasts {
     pub(super) fn follow<'a>(&self, mut stored: Stored<'a>) -> Result<Vec<Stored<'a>>, SchemaError> {
         let mut renamings = 0;
         loop {
-            let step = self.steps.get(&*stored.event_type).and_then(|steps| steps.get(&stored.version));
+            let steps = self.steps.get(&*stored.event_type);
+            let next = stored.version.checked_add(1);
+            let step = steps.and_then(|steps| steps.get(&stored.version)).zip(next);
             match (step, self.names.get(&*stored.event_type)) {
-                (Some(Step::Change(change)), _) => {
+                (Some((Step::Change(change), next)), _) => {
                     stored.data = Cow::Owned(change(&stored.data).map_err(|fault| stored.error(fault))?);
-                    stored.version += 1;
+                    stored.version = next;
                 }
-                (Some(Step::Split(split)), _) => {
+                (Some((Step::Split(split), _)), _) => {
                     let parts = split(&stored.data).map_err(|fault| stored.error(fault))?;
                     return Ok(parts.into_iter().map(|part| self.of_today(part)).collect());
                 }

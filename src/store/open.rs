@@ -45,10 +45,12 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         Reader::new(catalog.clone(), visible.clone(), hasher, lifecycles.clone(), options.verify_reads, lost);
     let limits = bounded(&options);
 
-    let meta_dir = options.disk.native_dir(&options.dir.join("meta")).filter(|_| !options.read_only);
-    let meta = meta::open(meta_dir, options.budget.cache_bytes());
+    let meta = |name| {
+        let dir = options.disk.native_dir(&options.dir.join(name)).filter(|_| !options.read_only);
+        meta::open(dir, options.budget.cache_bytes())
+    };
     let (bytes_max, kept_max) = (limits.snapshot_bytes_max, options.snapshots_kept);
-    let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, bytes_max, kept_max);
+    let snapshots = Snapshots::new(meta("meta"), reader.clone(), recovered.history, bytes_max, kept_max);
     let scavenger = Arc::new(Scavenger::new(
         catalog.clone(),
         visible.clone(),
@@ -85,7 +87,8 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         snapshots,
         lifecycles,
         scavenger,
-        disk: options.disk,
+        tables: meta("tables"),
+        disk: options.disk.clone(),
         history: recovered.history,
         torn: recovered.torn,
         limits,

@@ -6,6 +6,7 @@
 
 mod meta;
 mod place;
+mod table;
 
 pub use meta::{Kept, Snapshotted};
 pub use place::Spot;

@@ -26,8 +26,12 @@ pub(super) fn look_at(
     }
     look_at_state(options, evidence, last, report)?;
     let names = options.disk.list(&options.dir).map_err(|error| Error::io("list", &options.dir, error))?;
-    for name in names.iter().filter(|name| name.starts_with("meta.damaged-")) {
-        report.note(options.dir.join(name), "snapshots that could not be used; it can be deleted");
+    for name in &names {
+        if name.starts_with("meta.damaged-") {
+            report.note(options.dir.join(name), "snapshots that could not be used; it can be deleted");
+        } else if name.starts_with("tables.damaged-") {
+            report.note(options.dir.join(name), "tables that could not be used; it can be deleted");
+        }
     }
     Ok(())
 }

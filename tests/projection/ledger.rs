@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use annals::{Checkpoint, Failure, Model, OnFailure, Projection, Query, QueryItem, RecordedEvent};
+use annals::{Checkpoint, Failure, OnFailure, Projection, Query, QueryItem, ReadModel, RecordedEvent};
 
 use crate::support::n_of;
 
@@ -48,7 +48,7 @@ impl Ledger {
     }
 }
 
-impl Model for Ledger {
+impl ReadModel for Ledger {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, Failure> {
         Ok(self.saved().checkpoint.clone())
     }

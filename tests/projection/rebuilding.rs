@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals::testkit::SimDisk;
 use annals::{
-    Checkpoint, Failure, InMemory, Model, Options, Position, Projection, Projector, RecordedEvent, Table,
+    Checkpoint, Failure, InMemory, Options, Position, Projection, Projector, ReadModel, RecordedEvent, Table,
 };
 
 use super::{LONG, fill};
@@ -119,7 +119,7 @@ fn a_rebuild_that_does_not_come_to_its_end_leaves_the_model_in_its_place() {
 #[derive(Default)]
 struct Stuck(InMemory<u64>);
 
-impl Model for Stuck {
+impl ReadModel for Stuck {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, Failure> {
         self.0.checkpoint()
     }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use annals::{EventStore, Failure, Model, Options, Position, Projection, Projector, RecordedEvent, Table};
+use annals::{
+    EventStore, Failure, Options, Position, Projection, Projector, ReadModel, RecordedEvent, Table,
+};
 
 use super::{LONG, fill};
 use crate::support::*;
@@ -127,7 +129,7 @@ fn a_table_that_lost_its_files_or_is_of_another_store_or_version_is_made_again_a
     projector.read(|table| check(table, 70));
     drop((projector, store));
 
-    std::fs::remove_dir_all(dir.path().join("meta")).expect("removed");
+    std::fs::remove_dir_all(dir.path().join("tables")).expect("removed");
     let store = open(options(dir.path()));
     let projector =
         Projector::start(&store, Times::<2> { killed_at: None }, opened(&store)).expect("started");

@@ -1,4 +1,4 @@
-//! What a table is in `meta`: its keys, its rows, and the checkpoint that can be held against them.
+//! What a table is in its database: its keys, its rows, and the checkpoint that can be held against them.
 
 use std::hash::Hasher;
 
@@ -67,7 +67,7 @@ impl Keys {
         [&self.of_kind(ROW)[..], key.as_bytes()].concat()
     }
 
-    /// The key of the row that has this key in `meta`.
+    /// The key of the row that has this key in the database.
     pub(super) fn key_of(&self, row: &[u8]) -> Option<String> {
         let key = row.strip_prefix(&self.of_kind(ROW)[..])?;
         String::from_utf8(key.to_owned()).ok()

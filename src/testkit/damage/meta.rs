@@ -1,7 +1,7 @@
-//! Damage to sled's files: a directory with events and snapshots, and what a damaged copy of it may answer.
+//! Damage to sled's files: a directory with events, snapshots and a table, and what a damaged copy of it may answer.
 //!
 //! A snapshot that is asked for is one that was put for that stream at that version, or none; events are as they were;
-//! a new snapshot can be put, and is there in the next life. Whether an answer comes at all, and how much memory it
+//! the table is as it was or made again; a new snapshot can be put, and is there in the next life. Whether an answer comes at all, and how much memory it
 //! takes, the caller watches: nothing in a process can stop a loop in itself.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{guarded, stream, told};
+use super::{guarded, stream, table, told};
 use crate::testkit::{Numbered, Placed, Rng, placed};
 use crate::vfs::{Disk, OpenMode, RealDisk};
 use crate::{EventStore, ExpectedVersion, Options, SEGMENT_BYTES_MIN, StreamVersion};
@@ -52,6 +52,8 @@ pub struct Kept {
     pub none: u64,
     /// Directories that were moved aside.
     pub aside: u64,
+    /// Tables that were there.
+    pub tables: u64,
 }
 
 impl std::ops::AddAssign for Kept {
@@ -60,13 +62,15 @@ impl std::ops::AddAssign for Kept {
         self.older += other.older;
         self.none += other.none;
         self.aside += other.aside;
+        self.tables += other.tables;
     }
 }
 
 impl std::fmt::Display for Kept {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Kept { newest, older, none, aside } = self;
-        write!(out, "snapshots: {newest} newest, {older} older, {none} lost; {aside} directories moved aside")
+        let Kept { newest, older, none, aside, tables } = self;
+        write!(out, "snapshots: {newest} newest, {older} older, {none} lost; {tables} tables kept; ")?;
+        write!(out, "{aside} directories moved aside")
     }
 }
 
@@ -114,6 +118,7 @@ impl Snapshotted {
             for number in 0..STREAMS {
                 self.live_stream(&store, number, *generation)?;
             }
+            table::bring_up_to_date(&store)?;
             self.events = placed(&store).map_err(told)?;
             let unclosed = read_files(dir)?;
             store.close().map_err(told)?;
@@ -161,7 +166,8 @@ impl Snapshotted {
         write_files(dir, files).map_err(told)?;
         let mut done = Vec::new();
         for _ in 0..=rng.below(DAMAGES_MAX) {
-            done.push(self.damage(&dir.join("meta"), &mut rng).map_err(told)?);
+            let database = if rng.below(3) == 0 { "tables" } else { "meta" };
+            done.push(self.damage(&dir.join(database), &mut rng).map_err(told)?);
         }
         Ok(done.join(", "))
     }
@@ -188,6 +194,7 @@ impl Snapshotted {
             }
         }
         self.check_events(&store)?;
+        kept.tables += u64::from(table::bring_up_to_date(&store)?);
         let (number, version) = (STREAMS - 1, EVENTS_OF_A_STREAM);
         let (name, new) = (stream(&name_of(number))?, state(number, version, 1000));
         store.put_snapshot(&name, StreamVersion::new(version), new.clone()).map_err(told)?;
@@ -200,9 +207,10 @@ impl Snapshotted {
             self.newest(&store, number)?;
         }
         self.check_events(&store)?;
+        table::bring_up_to_date(&store)?;
         store.close().map_err(told)?;
         let names = RealDisk.list(dir).map_err(told)?;
-        kept.aside = names.iter().filter(|name| name.starts_with("meta.damaged-")).count() as u64;
+        kept.aside = names.iter().filter(|name| name.contains(".damaged-")).count() as u64;
         Ok(kept)
     }
 
@@ -227,7 +235,7 @@ impl Snapshotted {
         }
     }
 
-    /// Damages one file below `meta`, and says how.
+    /// Damages one file of a database, and says how.
     fn damage(&self, meta: &Path, rng: &mut Rng) -> std::io::Result<String> {
         let files = read_files(meta).map_err(std::io::Error::other)?;
         let any = |rng: &mut Rng| files.iter().nth(rng.below(files.len() as u64) as usize);

@@ -1,6 +1,8 @@
 //! Targets for the decoders of files: `format`, the envelope of `meta`, packed labels.
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::format::control::{self, Open, Seal};
 use crate::format::event::{self as record, Given};
@@ -15,6 +17,7 @@ use crate::model::{
     ContentType, Data, EventId, EventType, HistoryId, Label, Labels, Metadata, NewEvent, Position,
     RecordedEvent, Source, StreamName, StreamVersion, Timestamp, unpack,
 };
+use crate::projection::{TABLE_SCHEMA_V1, TableV1};
 use crate::snapshot::{SCHEMA_V1, SnapshotV1};
 
 /// Where the frames of these targets stand, and in which segment.
@@ -386,17 +389,19 @@ pub(super) fn event_seeds() -> Vec<Vec<u8>> {
     samples().iter().map(sealed).collect()
 }
 
-/// Bytes as a snapshot in its envelope, as they are and with the envelope mended.
+/// Bytes as a snapshot and as the state of a table in an envelope, as they are and with the envelope mended.
 pub fn envelope(bytes: &[u8]) {
-    read_envelope(bytes);
+    read_envelope::<SnapshotV1>(SCHEMA_V1, bytes);
+    read_envelope::<TableV1>(TABLE_SCHEMA_V1, bytes);
     if bytes.len() >= sealed::HEADER_BYTES {
-        read_envelope(&sealed::with_header(SCHEMA_V1, bytes.to_vec()));
+        read_envelope::<SnapshotV1>(SCHEMA_V1, &sealed::with_header(SCHEMA_V1, bytes.to_vec()));
+        read_envelope::<TableV1>(TABLE_SCHEMA_V1, &sealed::with_header(TABLE_SCHEMA_V1, bytes.to_vec()));
     }
 }
 
-fn read_envelope(bytes: &[u8]) {
-    if let Some(snapshot) = sealed::open::<SnapshotV1>(SCHEMA_V1, bytes) {
-        let again = sealed::seal(SCHEMA_V1, &snapshot).expect("what was decoded is not too large");
+fn read_envelope<T: Serialize + DeserializeOwned>(schema: u16, bytes: &[u8]) {
+    if let Some(value) = sealed::open::<T>(schema, bytes) {
+        let again = sealed::seal(schema, &value).expect("what was decoded is not too large");
         assert_eq!(again, bytes, "a value has one encoding");
     }
 }
@@ -405,7 +410,9 @@ pub(super) fn envelope_seeds() -> Vec<Vec<u8>> {
     let state = |len: u8| Bytes::from((0..len).collect::<Vec<u8>>());
     let snapshot =
         |len| SnapshotV1 { history: [3; 16], version: 9, event_crc: 8, saved_at: -7, state: state(len) };
-    [0, 40].map(|len| sealed::seal(SCHEMA_V1, &snapshot(len)).expect("is small")).to_vec()
+    let mut seeds = [0, 40].map(|len| sealed::seal(SCHEMA_V1, &snapshot(len)).expect("is small")).to_vec();
+    seeds.push(sealed::seal(TABLE_SCHEMA_V1, &TableV1::default()).expect("is small"));
+    seeds
 }
 
 /// Bytes as packed labels.

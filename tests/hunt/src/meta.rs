@@ -114,8 +114,8 @@ impl Meta {
         let told = format!("finding {}, {}", kept_in.display(), damaged.unwrap_or_else(|error| error));
         watched.begin(told.clone());
         match whole.ask_copy(&kept_in, &sample) {
-            Ok(Kept { newest, older, none, aside }) => {
-                println!("kept {newest} {older} {none} {aside}");
+            Ok(Kept { newest, older, none, aside, tables }) => {
+                println!("kept {newest} {older} {none} {aside} {tables}");
                 remove(&kept_in);
             }
             Err(fault) => println!("{told}: {fault}"),
@@ -199,7 +199,8 @@ fn kept_in(line: &str) -> Option<Kept> {
     let mut numbers = line.strip_prefix("kept ")?.split(' ').map(|number| number.parse().ok());
     let mut number = || numbers.next().flatten();
     let mut kept = Kept::default();
-    (kept.newest, kept.older, kept.none, kept.aside) = (number()?, number()?, number()?, number()?);
+    (kept.newest, kept.older, kept.none) = (number()?, number()?, number()?);
+    (kept.aside, kept.tables) = (number()?, number()?);
     Some(kept)
 }
 
