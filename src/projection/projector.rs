@@ -99,13 +99,15 @@ impl<P: Projection> Projector<P> {
             let what = format!("position {position} lies behind the last event, {}", self.store.head());
             return Err(Error::invalid(what).into());
         }
-        let deadline = Instant::now() + timeout;
+        // Beyond what the clock can tell, there is none.
+        let deadline = Instant::now().checked_add(timeout);
         let mut state = self.shared.state();
         while state.seen < position {
             if let Some(ended) = &state.ended {
                 return Err(ended.clone());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left =
+                deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(ProjectionError::Behind { name: P::NAME, wanted: position, seen: state.seen });
             }
