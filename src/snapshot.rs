@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{Error, SnapshotError};
+use crate::format::event::identity;
 use crate::meta::{Meta, MetaError, envelope};
 use crate::model::{HistoryId, StreamName, StreamVersion, Timestamp};
 use crate::read::Reader;
@@ -84,7 +85,7 @@ impl Snapshots {
         let stored = SnapshotV1 {
             history: *self.history.as_bytes(),
             version: version.get(),
-            event_crc: event.crc(),
+            event_crc: identity(&event),
             saved_at: clock.now().as_nanos(),
             state,
         };
@@ -131,7 +132,7 @@ impl Snapshots {
             return Ok(false);
         }
         match self.reader.event_of_stream(hash, version)? {
-            Some(event) => Ok(event.crc() == stored.event_crc),
+            Some(event) => Ok(identity(&event) == stored.event_crc),
             // Its event was removed: the history alone says what the state stands for.
             None => Ok(version <= self.reader.stream_version(hash)?),
         }

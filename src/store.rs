@@ -355,6 +355,12 @@ impl EventStore {
         self.core().clock.as_ref()
     }
 
+    /// The version that a stream had when the store stood at `position`.
+    pub(crate) fn version_at(&self, stream: &StreamName, position: Position) -> Result<StreamVersion, Error> {
+        let reader = &self.running()?.reader;
+        reader.stream_version_at(reader.stream_hash(stream.as_str()), position)
+    }
+
     /// The newest event of a stream that has this id.
     pub(crate) fn event_with_id(
         &self,

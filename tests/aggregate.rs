@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use annals::testkit::{Fault, SimDisk};
 use annals::{
-    Aggregate, AppendError, AsOf, Context, Data, Decided, EventStore, EventType, ExecuteError, Label,
-    LoadError, ManualClock, Metadata, NewEvent, Position, Query, QueryItem, Read, Repository, SaveError,
-    Scenario, Schema, Timestamp, UnknownTypes,
+    Aggregate, AppendError, AsOf, Context, Data, Decided, EventStore, EventType, ExecuteError,
+    ExpectedVersion, Label, LoadError, ManualClock, Metadata, NewEvent, Position, Query, QueryItem, Read,
+    Repository, SaveError, Scenario, Schema, StreamSettings, Timestamp, UnknownTypes,
 };
 use serde_json::{Value, json};
 
@@ -173,6 +173,29 @@ fn a_command_that_was_executed_is_not_decided_again_even_if_it_would_be_refused(
     orders(&store).execute_with("7", Command::Create("ann"), context()).expect("new");
     let again = orders(&store).execute_with("7", Command::Create("ann"), context()).expect("executed");
     assert!(again.receipt.is_some_and(|receipt| receipt.repeated));
+}
+
+#[test]
+fn an_order_that_was_deleted_begins_anew_and_one_that_was_truncated_goes_on() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let orders = orders(&store);
+    orders.execute("7", Command::Create("ann")).expect("a new order");
+    orders.execute("7", Command::Add(5)).expect("an open order");
+    store.delete_stream(&stream("order-7"), ExpectedVersion::Any).expect("deleted");
+    let loaded = orders.load("7").expect("readable");
+    assert_eq!((loaded.state, loaded.version), (Order::default(), version(2)));
+    let made = orders.execute("7", Command::Create("bob")).expect("a new order again");
+    assert_eq!((made.version, made.state.customer.as_str()), (version(3), "bob"));
+    assert_eq!(orders.load("7").expect("readable").state, made.state);
+
+    let all = StreamSettings { truncate_before: Some(version(4)), ..StreamSettings::default() };
+    store.set_stream(&stream("order-7"), all).expect("set");
+    assert_eq!(orders.load("7").expect("readable").version, version(3));
+    let made = orders.execute("7", Command::Create("eve")).expect("it has no event any more");
+    assert_eq!(made.version, version(4));
+    store.delete_stream_for_ever(&stream("order-7"), ExpectedVersion::Any).expect("deleted");
+    assert!(matches!(orders.execute("7", Command::Close), Err(ExecuteError::Load(_))));
 }
 
 #[test]

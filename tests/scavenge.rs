@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use annals::testkit::{Rng, SimDisk};
 use annals::{
-    Delivery, Disk, Error, EventStore, ExpectedVersion, ManualClock, Options, Position, Query, QueryItem,
-    Read, Retention, Salvage, Scavenge, StreamSettings, Subscribe, Timestamp, VerifyReport,
+    Cursor, Delivery, Disk, Error, EventStore, ExpectedVersion, ManualClock, Options, Position, Query,
+    QueryItem, Read, Retention, Salvage, Scavenge, StreamSettings, Subscribe, Timestamp, VerifyReport,
 };
 
 use crate::support::*;
@@ -324,6 +324,31 @@ fn a_salvage_of_a_scavenged_store_keeps_versions_and_calls_nothing_lost() {
     check_verified(&new());
     let store = open(new().clock(clock));
     assert_eq!(seen(&store), before);
+}
+
+#[test]
+fn cursors_and_snapshots_know_their_events_again_wherever_a_scavenge_puts_them() {
+    let disk = SimDisk::new(4);
+    let store = open(on(&disk));
+    append(&store, "s", (1..=6).map(|n| large_event(n, 1000)));
+    let cursor = Cursor::at(&store, Position::new(5)).expect("is there");
+    store.put_snapshot(&stream("s"), version(5), b"five".as_slice().into()).expect("put");
+    store.put_snapshot(&stream("s"), version(3), b"three".as_slice().into()).expect("put");
+    let truncated =
+        |before| StreamSettings { truncate_before: Some(version(before)), ..StreamSettings::default() };
+    store.set_stream(&stream("s"), truncated(4)).expect("set");
+    append(&store, "other", (0..40).map(|n| large_event(n, 2000)));
+    let done = store.scavenge(&Scavenge::new().everything(true)).expect("done");
+    assert_eq!(done.removed, 3, "half of one append");
+    cursor.check(&store).expect("its event has moved within its frame");
+    let newest =
+        |store: &EventStore| store.latest_snapshot(&stream("s")).expect("asked").map(|found| found.version);
+    assert_eq!(newest(&store), Some(version(5)));
+
+    store.set_stream(&stream("s"), truncated(7)).expect("set");
+    store.scavenge(&Scavenge::new().everything(true)).expect("done");
+    assert_eq!(newest(&store), Some(version(5)), "its event is gone, and the history is the same");
+    cursor.check(&store).expect("nothing says otherwise");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! As of when: a moment in the past of a stream.
 
 use crate::error::Error;
-use crate::model::{Position, StreamName, StreamVersion, Timestamp};
+use crate::model::{Deletion, Position, StreamName, StreamVersion, Timestamp};
 use crate::read::Read;
 use crate::store::EventStore;
 
@@ -27,6 +27,7 @@ pub enum AsOf {
 }
 
 /// Which events of a stream make the state.
+#[derive(PartialEq, Eq)]
 pub(super) struct Bounds {
     /// None after this version.
     pub(super) version: StreamVersion,
@@ -46,7 +47,11 @@ impl Bounds {
             AsOf::Position(position) => newest.before(position.next()),
             AsOf::Recorded(time) => newest.until(time),
         };
-        let last = store.read(newest)?.next().transpose()?;
+        let last = match store.read(newest) {
+            // What was deleted since is gone from the past, too.
+            Err(Error::Gone { deletion: Deletion::Soft, .. }) => None,
+            events => events?.next().transpose()?,
+        };
         let version = last.map_or(StreamVersion::START, |event| event.stream_version());
         Ok(Bounds { version, occurred: None })
     }

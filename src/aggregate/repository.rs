@@ -18,8 +18,8 @@ use super::saved::{Keeper, SnapshotPolicy};
 use super::{Aggregate, backoff};
 use crate::error::{AppendError, Error, SnapshotError};
 use crate::model::{
-    Append, ContentType, Data, EventId, EventType, ExpectedVersion, Metadata, NewEvent, Position, Receipt,
-    RecordedEvent, Source, StreamName, StreamVersion,
+    Append, ContentType, Data, Deletion, EventId, EventType, ExpectedVersion, Metadata, NewEvent, Position,
+    Receipt, RecordedEvent, Source, StreamName, StreamVersion,
 };
 use crate::read::Read;
 use crate::schema::{Schema, Seen};
@@ -200,7 +200,16 @@ impl<A: Aggregate> Repository<A> {
     fn catch_up(&self, loaded: &mut Loaded<A>, bounds: &Bounds) -> Result<(), LoadError> {
         let begun = self.store.clock().now();
         let read = Read::stream(loaded.stream.clone()).from(loaded.version.next()).to(bounds.version);
-        for event in self.store.read(read)? {
+        let events = match self.store.read(read) {
+            // It begins anew, at the version that the deleted one had.
+            Err(Error::Gone { version, deletion: Deletion::Soft, .. }) => {
+                (loaded.state, loaded.version, loaded.snapshot) = (A::default(), version, None);
+                return Ok(());
+            }
+            events => events?,
+        };
+        let head = events.head();
+        for event in events {
             let event = event?;
             if bounds.occurred.is_none_or(|time| event.timestamp() <= time) {
                 self.apply(&mut loaded.state, &event).map_err(|source| LoadError::Event {
@@ -212,6 +221,10 @@ impl<A: Aggregate> Repository<A> {
                 loaded.replayed += 1;
                 loaded.version = event.stream_version();
             }
+        }
+        if *bounds == Bounds::NONE {
+            // Events that are not shown any more count, too.
+            loaded.version = loaded.version.max(self.store.version_at(&loaded.stream, head)?);
         }
         let nanos = self.store.clock().now().as_nanos().saturating_sub(begun.as_nanos());
         loaded.replay_time += Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));

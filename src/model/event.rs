@@ -85,7 +85,6 @@ pub struct RecordedEvent {
     pub(crate) timestamp: Timestamp,
     pub(crate) recorded_at: Timestamp,
     pub(crate) record: Bytes,
-    pub(crate) record_crc: u32,
     pub(crate) spans: Spans,
 }
 
@@ -185,9 +184,9 @@ impl RecordedEvent {
         self.labels().find(|(label, _)| *label == wanted).map(|(_, text)| text)
     }
 
-    /// The checksum under which the event is stored; a cursor keeps it to know the event again.
-    pub fn crc(&self) -> u32 {
-        self.record_crc
+    /// The bytes that it is made of.
+    pub(crate) fn record(&self) -> &Bytes {
+        &self.record
     }
 
     /// The size of its record in the log, in bytes.

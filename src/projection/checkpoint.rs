@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::format::event::identity;
 use crate::model::{HistoryId, Position, RecordedEvent};
 use crate::read::Read;
 use crate::store::EventStore;
@@ -89,7 +90,7 @@ impl Cursor {
 
     /// The cursor that has seen an event and all before it.
     pub(super) fn behind(store: &EventStore, event: &RecordedEvent) -> Cursor {
-        Cursor { history: store.history(), position: event.position(), crc: event.crc() }
+        Cursor { history: store.history(), position: event.position(), crc: identity(event) }
     }
 
     pub(super) fn new(history: HistoryId, position: Position, crc: u32) -> Cursor {
@@ -134,7 +135,7 @@ impl Cursor {
 fn crc_at(store: &EventStore, position: Position) -> Result<Option<u32>, Error> {
     let read = Read::all().system(true).after(position.previous()).before(position.next());
     let event = if position == Position::START { None } else { store.read(read)?.next().transpose()? };
-    Ok(event.map(|event| event.crc()))
+    Ok(event.as_ref().map(identity))
 }
 
 const EXAMPLE: &str = "0f3b9c5e4d2a4b7f8e1d6c3a5b7f9e02:42:cbf43926";

@@ -10,7 +10,7 @@ use crate::error::OpenError;
 use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
 use crate::lifecycle::{Lifecycles, last_settings};
 use crate::log::{Lost, Recovered, Search, recover, unfinished};
-use crate::meta;
+use crate::meta::{self, Meta};
 use crate::model::{Position, Timestamp};
 use crate::options::{Limits, Options};
 use crate::read::Reader;
@@ -45,12 +45,9 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         Reader::new(catalog.clone(), visible.clone(), hasher, lifecycles.clone(), options.verify_reads, lost);
     let limits = bounded(&options);
 
-    let meta = |name| {
-        let dir = options.disk.native_dir(&options.dir.join(name)).filter(|_| !options.read_only);
-        meta::open(dir, options.budget.cache_bytes())
-    };
     let (bytes_max, kept_max) = (limits.snapshot_bytes_max, options.snapshots_kept);
-    let snapshots = Snapshots::new(meta("meta"), reader.clone(), recovered.history, bytes_max, kept_max);
+    let meta = database(&options, "meta");
+    let snapshots = Snapshots::new(meta, reader.clone(), recovered.history, bytes_max, kept_max);
     let scavenger = Arc::new(Scavenger::new(
         catalog.clone(),
         visible.clone(),
@@ -87,7 +84,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         snapshots,
         lifecycles,
         scavenger,
-        tables: meta("tables"),
+        tables: database(&options, "tables"),
         disk: options.disk.clone(),
         history: recovered.history,
         torn: recovered.torn,
@@ -95,6 +92,12 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
         clock: options.clock,
         closed: AtomicBool::new(false),
     })
+}
+
+/// A database of small state in a directory of its own; in memory for a store that is only read.
+fn database(options: &Options, name: &str) -> Arc<dyn Meta> {
+    let dir = options.disk.native_dir(&options.dir.join(name)).filter(|_| !options.read_only);
+    meta::open(dir, options.budget.cache_bytes())
 }
 
 /// Drops what the retention of the store does not keep, whenever a segment is full.
