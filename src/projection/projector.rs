@@ -16,6 +16,8 @@ use crate::store::EventStore;
 /// A projection that follows a store. It stops when it is dropped, when the store is closed, and at an event that cannot be
 /// projected, unless such events are parked.
 ///
+/// It holds the store open. Once the store is closed, drop it before the store is opened again: its table is in use until then.
+///
 /// See [`Projection`] for an example.
 pub struct Projector<P: Projection> {
     store: EventStore,
