@@ -250,6 +250,8 @@ pub enum AppendError {
         size: u64,
         /// The unit of `size` and `max`.
         unit: &'static str,
+        /// The limit, as the field of [`Limits`](crate::Limits) that sets it.
+        limit: &'static str,
         /// The largest it may be.
         max: u64,
     },

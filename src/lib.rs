@@ -71,9 +71,10 @@ pub use inspect::{Finding, Findings, Inspect};
 pub use log::TornTail;
 pub use model::{
     Append, AppendedEvent, ContentType, Criterion, Data, DataError, Deletion, Durability, EventId, EventType,
-    ExpectedVersion, ExpectedVersionError, HistoryId, IdempotencyKey, Label, Metadata, MetadataError,
-    NameError, NewEvent, Position, Query, QueryItem, Receipt, RecordedEvent, Source, StreamName,
-    StreamReceipt, StreamSettings, StreamVersion, Timestamp, TimestampError,
+    ExpectedVersion, ExpectedVersionError, HistoryId, IdempotencyKey, LABEL_BYTES_MAX, Label, Metadata,
+    MetadataError, NAME_BYTES_MAX, NameError, NewEvent, Position, Query, QueryItem, Receipt, RecordedEvent,
+    Source, StreamName, StreamReceipt, StreamSettings, StreamVersion, TAG_BYTES_MAX, TAGS_MAX, Timestamp,
+    TimestampError,
 };
 pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use projection::{

@@ -93,6 +93,27 @@ fn an_append_that_can_never_succeed_is_refused_with_what_to_mend() {
 }
 
 #[test]
+fn what_is_too_large_is_told_by_the_field_that_limits_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut limits = Limits::default();
+    (limits.event_bytes_max, limits.append_bytes_max, limits.append_events_max) = (1000, 2000, 3);
+    let store = open(Options::new(dir.path()).limits(limits));
+    let passed = |append: Append| match store.append(append).expect_err("refused") {
+        AppendError::TooLarge { limit, max, .. } => (limit, max),
+        other => panic!("{other}"),
+    };
+    let append = |events: Vec<_>| Append::to(stream("a"), ExpectedVersion::Any, events);
+    assert_eq!(passed(append(vec![large_event(1, 1000)])), ("event_bytes_max", 1000));
+    assert_eq!(passed(append((0..3).map(|n| large_event(n, 900)).collect())), ("append_bytes_max", 2000));
+    assert_eq!(passed(append((0..4).map(event).collect())), ("append_events_max", 3));
+    let mut conditional = append(vec![event(1)]);
+    for name in ["b", "c", "d", "e"] {
+        conditional = conditional.expecting(stream(name), ExpectedVersion::None);
+    }
+    assert_eq!(passed(conditional), ("append_events_max", 3));
+}
+
+#[test]
 fn one_of_two_writers_with_the_same_expectation_wins_and_retries_lose_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(Options::new(dir.path()));

@@ -135,7 +135,7 @@ impl Prepared {
         let (id_given, timestamp_given) = (new.id.is_some(), new.timestamp.is_some());
         self.records.push(Record { start, len, crc, stream, id, id_given, timestamp_given, terms });
         // Stop early: an append far beyond the limit must not be encoded to its end.
-        too_large("an append", self.frame.len() as u64, "bytes", limits.append_bytes_max)
+        Bound::append_bytes(limits).check(self.frame.len() as u64)
     }
 
     /// Whether its last event is a stream's settings.
@@ -149,11 +149,37 @@ impl Prepared {
     }
 }
 
-fn too_large(what: &str, size: u64, unit: &'static str, max: u64) -> Result<(), AppendError> {
-    if size <= max {
-        return Ok(());
+/// A limit, and what is said of whatever passes it.
+struct Bound {
+    what: &'static str,
+    unit: &'static str,
+    limit: &'static str,
+    max: u64,
+}
+
+impl Bound {
+    fn append_bytes(limits: &Limits) -> Bound {
+        let max = limits.append_bytes_max;
+        Bound { what: "an append", unit: "bytes", limit: "append_bytes_max", max }
     }
-    Err(AppendError::TooLarge { what: what.to_owned(), size, unit, max })
+
+    /// Of events, and of everything else that an append counts.
+    fn append_events(limits: &Limits, unit: &'static str) -> Bound {
+        Bound { what: "an append", unit, limit: "append_events_max", max: limits.append_events_max }
+    }
+
+    fn event_bytes(limits: &Limits) -> Bound {
+        let max = limits.event_bytes_max;
+        Bound { what: "an event", unit: "bytes", limit: "event_bytes_max", max }
+    }
+
+    fn check(self, size: u64) -> Result<(), AppendError> {
+        let Bound { what, unit, limit, max } = self;
+        if size <= max {
+            return Ok(());
+        }
+        Err(AppendError::TooLarge { what: what.to_owned(), size, unit, limit, max })
+    }
 }
 
 /// Checks that an append of this event alone would not be refused for what it is.
@@ -166,13 +192,13 @@ pub(crate) fn check_event(
     check_owner(stream)?;
     check_size(event, limits)?;
     let size = HEADER_LEN + event::encoded_len(event, Given { stream, id, labels: &[] });
-    too_large("an append", size as u64, "bytes", limits.append_bytes_max)
+    Bound::append_bytes(limits).check(size as u64)
 }
 
 fn check_size(event: &NewEvent, limits: &Limits) -> Result<(), AppendError> {
     let metadata = event.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
     let size = event.data.bytes().len() + metadata;
-    too_large("an event", size as u64, "bytes", limits.event_bytes_max)
+    Bound::event_bytes(limits).check(size as u64)
 }
 
 fn check_owner(stream: &StreamName) -> Result<(), AppendError> {
@@ -189,9 +215,9 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     if append.is_empty() {
         return invalid("an append needs at least one event".to_owned());
     }
-    too_large("an append", append.events.len() as u64, "events", limits.append_events_max)?;
+    Bound::append_events(limits, "events").check(append.events.len() as u64)?;
     let conditions = (append.expected.len() + append.refused_by.len()) as u64;
-    too_large("an append", conditions, "conditions", limits.append_events_max)?;
+    Bound::append_events(limits, "conditions").check(conditions)?;
     if append.refused_by.iter().flat_map(|refused| &refused.query.items).any(|item| !item.criteria.is_empty())
     {
         return invalid(

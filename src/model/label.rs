@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-/// The longest label, in bytes.
-pub(crate) const LABEL_BYTES_MAX: usize = 255;
+/// The longest correlation id, causation id, tenant id or routing key, in bytes.
+pub const LABEL_BYTES_MAX: usize = 255;
 
 /// What a label is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

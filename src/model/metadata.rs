@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::label::{LABEL_BYTES_MAX, Label, Labels};
 
 /// The most tags an event carries.
-pub(crate) const TAGS_MAX: usize = 32;
+pub const TAGS_MAX: usize = 32;
 
 /// The longest tag, in bytes.
-pub(crate) const TAG_BYTES_MAX: usize = 128;
+pub const TAG_BYTES_MAX: usize = 128;
 
 /// What surrounds an event: a JSON object, stored byte for byte.
 ///

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest name of a stream, a type, an id or a source, in bytes.
-pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// The longest stream name, type, id, source or content type, in bytes.
+pub const NAME_BYTES_MAX: usize = 255;
 
 /// Stream names that HTTP paths under `/events/` need for themselves.
 const ROUTE_NAMES: [&str; 4] = [".", "..", "stream", "by-id"];

@@ -176,8 +176,8 @@ impl From<AppendError> for Problem {
             AppendError::IdTaken { stream, id } => {
                 Problem::new(DIFFERS, detail).with("stream", stream.as_str()).with("id", id.to_string())
             }
-            AppendError::TooLarge { what, size, unit, max } => Problem::new(TOO_LARGE, detail)
-                .with("limit", limit_name(&what, unit))
+            AppendError::TooLarge { size, unit, limit, max, .. } => Problem::new(TOO_LARGE, detail)
+                .with("limit", limit_name(limit))
                 .with("size", size)
                 .with("unit", unit)
                 .with("max", max),
@@ -252,13 +252,18 @@ impl From<ImportError> for Problem {
     }
 }
 
-/// The name in `GET /limits` of a limit of the store, by what passed it.
-fn limit_name(what: &str, unit: &str) -> &'static str {
-    match (what, unit) {
-        (_, "events") => "appendEventsMax",
-        ("an event", _) => "eventBytesMax",
-        _ => "appendBytesMax",
+/// The name in `GET /limits` of a limit of the store.
+fn limit_name(field: &str) -> String {
+    let mut name = String::new();
+    for (at, word) in field.split('_').enumerate() {
+        let (first, rest) = word.split_at(word.len().min(1));
+        match at {
+            0 => name.push_str(first),
+            _ => name.push_str(&first.to_ascii_uppercase()),
+        }
+        name.push_str(rest);
     }
+    name
 }
 
 fn file_name(path: &std::path::Path) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::Health;
+use annals::{Health, LABEL_BYTES_MAX, NAME_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -54,6 +54,10 @@ async fn limits(State(app): State<Arc<App>>) -> Response {
         "eventBytesMax": limits.event_bytes_max,
         "snapshotBytesMax": limits.snapshot_bytes_max,
         "queueBytesMax": limits.queue_bytes_max,
+        "nameBytesMax": NAME_BYTES_MAX,
+        "labelBytesMax": LABEL_BYTES_MAX,
+        "tagBytesMax": TAG_BYTES_MAX,
+        "tagsMax": TAGS_MAX,
         "bodyBudgetBytes": app.config.body_budget_bytes,
         "pageEventsDefault": PAGE_EVENTS_DEFAULT,
         "pageStreamsMax": STREAMS_MAX,

@@ -124,6 +124,11 @@ fn an_event_and_an_append_have_limits_of_their_own() {
         (Some("appendEventsMax"), Some(10_001))
     );
     server.get("/events/a").problem(404);
+    let limits = server.get("/limits").json();
+    assert_eq!(
+        (limits["eventBytesMax"].as_u64(), limits["appendEventsMax"].as_u64()),
+        (Some(4 << 20), Some(10_000))
+    );
 }
 
 #[test]
