@@ -1,6 +1,7 @@
 //! The HTTP contract, from outside.
 
 mod appending;
+mod bounding;
 mod following;
 mod importing;
 mod reading;

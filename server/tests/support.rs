@@ -32,6 +32,18 @@ impl Server {
         server
     }
 
+    /// A server with this configuration file, and an empty store of its own.
+    pub(crate) fn configured(file: &str) -> Server {
+        let dir = tempfile::tempdir().expect("a directory for the store");
+        let path = dir.path().join("annals.toml");
+        std::fs::write(&path, file).expect("the configuration is written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+        command.arg("--config").arg(path);
+        let mut server = Server::start_on(&dir.path().join("data"), command);
+        server._dir = Some(dir);
+        server
+    }
+
     /// A server on a directory that outlives it. `command` is the binary, perhaps with what runs it before it.
     pub(crate) fn start_on(dir: &Path, mut command: Command) -> Server {
         let command = command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(dir);
@@ -82,6 +94,13 @@ impl Server {
         Answer::read(connection)
     }
 
+    /// Asks the server to stop.
+    #[cfg(unix)]
+    pub(crate) fn terminate(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(told.expect("kill runs").success());
+    }
+
     /// A connection on which nothing has been said.
     pub(crate) fn connect(&self) -> TcpStream {
         let connection = TcpStream::connect(&self.address).expect("the server accepts connections");
@@ -95,6 +114,15 @@ impl Drop for Server {
         // It may have ended by itself, which is as good.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Waits until something holds that the server brings about by itself.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < WAIT_MAX, "{what}");
+        std::thread::yield_now();
     }
 }
 

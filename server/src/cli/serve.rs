@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::failure::Failure;
 use super::output::{Output, note};
 use super::settings::{Settings, parse_address};
-use crate::http::{self, ServeConfig};
+use crate::http::{self, HttpConfig, ServeConfig};
 
 /// Serves the store in a directory over HTTP; the command when none is given
 #[derive(Debug, clap::Args)]
@@ -40,19 +40,17 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
             note(format_args!("appends are refused: {reason}"));
         }
-        serve(store, listener).await
+        serve(store, listener, settings.http.clone()).await
     })
 }
 
-async fn serve(store: EventStore, listener: TcpListener) -> Result<(), Failure> {
+async fn serve(store: EventStore, listener: TcpListener, http: HttpConfig) -> Result<(), Failure> {
     // Signals before the first line: who reads it may end the server at once.
     let shutdown = end_signal().map_err(cannot_start)?;
-    let address = listener.local_addr().map_err(cannot_start)?;
-    announce(address)?;
-    let served = http::serve(store.clone(), ServeConfig::new(address), listener, shutdown).await;
-    // Whatever ended the server, the log is marked as cleanly closed.
-    store.close()?;
-    served.map_err(|error| Failure::Unusable(format!("the server ended: {error}")))
+    let listen = listener.local_addr().map_err(cannot_start)?;
+    announce(listen)?;
+    http::serve(store.clone(), ServeConfig { listen, http }, listener, shutdown).await;
+    Ok(store.close()?)
 }
 
 fn announce(address: SocketAddr) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::client::Server;
 use super::failure::Failure;
+use crate::http::HttpConfig;
 
 /// The configuration file that is read when it is there.
 const FILE: &str = "annals.toml";
@@ -69,6 +70,8 @@ struct File {
     listen: Option<String>,
     segment_bytes: Option<u64>,
     memory_bytes: Option<u64>,
+    #[serde(default)]
+    http: HttpConfig,
 }
 
 /// What holds for one run.
@@ -83,6 +86,8 @@ pub(crate) struct Settings {
     /// The store's memory; none is the library's default.
     memory_bytes: Option<u64>,
     allow_clock_jump: bool,
+    /// The bounds of the server.
+    pub(crate) http: HttpConfig,
 }
 
 /// Where the events are.
@@ -129,7 +134,8 @@ impl Settings {
         let segment_bytes = args.segment_bytes.or(file.segment_bytes);
         let memory_bytes = args.memory_bytes.or(file.memory_bytes);
         let GlobalArgs { url, allow_clock_jump, .. } = args;
-        Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump })
+        let http = file.http;
+        Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump, http })
     }
 
     /// The directory or the server that was named.

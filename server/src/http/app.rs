@@ -1,5 +1,6 @@
 //! What every handler shares: the store, the configuration, and what bounds the work done at one time.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use annals::{EventStore, StreamName};
@@ -8,38 +9,40 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use tokio::sync::{Semaphore, watch};
 
-use super::ServeConfig;
+use super::config::{HttpConfig, ServeConfig};
 use super::problem::{self, Problem};
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
 /// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
 const IMPORTS_MAX: usize = 8;
 
-/// The unit of the body budget: a semaphore counts in 32 bits, so bytes would end at 4 GiB.
-pub(crate) const BUDGET_UNIT_BYTES: u64 = 1024;
-
 /// The state of the server.
 pub(crate) struct App {
     pub(crate) store: EventStore,
-    pub(crate) config: ServeConfig,
+    /// The address it listens on.
+    pub(crate) listen: SocketAddr,
+    pub(crate) config: HttpConfig,
     /// What is left for request bodies, in units of [`BUDGET_UNIT_BYTES`].
     pub(crate) body_budget: Arc<Semaphore>,
     /// The imports that may still begin.
     pub(crate) imports: Arc<Semaphore>,
+    /// The live streams that may still begin.
+    pub(crate) subscribers: Arc<Semaphore>,
     /// Becomes true when the server is asked to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl App {
     pub(crate) fn new(store: EventStore, config: ServeConfig, stopping: watch::Receiver<bool>) -> App {
-        let units = config.body_budget_bytes / BUDGET_UNIT_BYTES;
-        let units =
-            usize::try_from(units).map_or(Semaphore::MAX_PERMITS, |units| units.min(Semaphore::MAX_PERMITS));
+        let ServeConfig { listen, http: config } = config;
+        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         App {
             store,
+            listen,
+            body_budget: places(config.body_budget_units()),
+            imports: places(IMPORTS_MAX),
+            subscribers: places(config.subscribers_max),
             config,
-            body_budget: Arc::new(Semaphore::new(units)),
-            imports: Arc::new(Semaphore::new(IMPORTS_MAX)),
             stopping,
         }
     }
@@ -59,8 +62,22 @@ impl App {
         }
     }
 
-    /// Refuses a cursor of another history.
-    pub(crate) fn check_history(&self, params: &Params) -> Result<(), Problem> {
+    /// The parameters of a request to read, each `history` or one of `known`. A cursor of another history is refused.
+    pub(crate) fn asked(&self, uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
+        let params = params_of(uri, &[known, &[&["history"]]].concat())?;
+        self.check_history(&params)?;
+        Ok(params)
+    }
+
+    /// The parameters of a request for events of all streams, each one of `known` or a criterion.
+    pub(crate) fn asked_with_criteria(&self, uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
+        let others = &[EVENT_PARAMS, STREAM_PARAMS, LIVE_PARAMS];
+        let params = Params::parse_with_criteria(uri.query().unwrap_or_default(), known, others)?;
+        self.check_history(&params)?;
+        Ok(params)
+    }
+
+    fn check_history(&self, params: &Params) -> Result<(), Problem> {
         let history = self.store.history().to_string();
         match params.one("history")? {
             Some(given) if given != history => Err(Problem::new(
@@ -76,12 +93,6 @@ impl App {
 /// The parameters of a request, each one of `known`.
 pub(crate) fn params_of(uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
     Ok(Params::parse(uri.query().unwrap_or_default(), known)?)
-}
-
-/// The parameters of a request for events, each one of `known` or a criterion.
-pub(crate) fn params_with_criteria(uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
-    let others = &[EVENT_PARAMS, STREAM_PARAMS, LIVE_PARAMS];
-    Ok(Params::parse_with_criteria(uri.query().unwrap_or_default(), known, others)?)
 }
 
 /// The stream that a path names.

@@ -17,7 +17,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
-use super::app::{App, BUDGET_UNIT_BYTES};
+use super::app::App;
+use super::config::BUDGET_UNIT_BYTES;
 use super::problem::{self, Problem};
 use crate::wire::BodyKind;
 
@@ -100,15 +101,28 @@ pub(crate) async fn read_whole(
     }
     let bytes_max = declared.unwrap_or(limit.bytes_max);
     let share = reserve(app, bytes_max).await?;
-    let mut pieces = Pieces::new(body, app.config.body_wait_max);
+    let pieces = Pieces::new(body, app.config.body_wait_max);
     let mut bytes = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
+    // While it comes, its share of the budget is nobody else's.
+    let pace = Duration::from_secs(bytes_max / app.config.body_bytes_per_second_min as u64);
+    match timeout(app.config.body_wait_max + pace, keep(pieces, limit, &mut bytes)).await {
+        Ok(kept) => kept.map(|()| HeldBody { bytes, _share: share }),
+        Err(_) => Err(too_slow("the body came too slowly for its length")),
+    }
+}
+
+async fn keep(mut pieces: Pieces, limit: BodyLimit, bytes: &mut Vec<u8>) -> Result<(), Problem> {
     while let Some(piece) = pieces.next().await? {
         if (bytes.len() + piece.len()) as u64 > limit.bytes_max {
             return Err(too_large(limit));
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(HeldBody { bytes, _share: share })
+    Ok(())
+}
+
+fn too_slow(detail: impl Into<String>) -> Problem {
+    Problem::new(problem::TOO_SLOW, detail)
 }
 
 fn too_large(limit: BodyLimit) -> Problem {
@@ -125,7 +139,7 @@ fn too_large(limit: BodyLimit) -> Problem {
 /// Waits until the budget has room for a body.
 async fn reserve(app: &App, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
     // A budget smaller than one body still lets one through at a time.
-    let units = bytes.div_ceil(BUDGET_UNIT_BYTES).min(app.config.body_budget_bytes / BUDGET_UNIT_BYTES);
+    let units = bytes.div_ceil(BUDGET_UNIT_BYTES as u64).min(app.config.body_budget_units() as u64);
     let units = u32::try_from(units).unwrap_or(u32::MAX);
     let share = Arc::clone(&app.body_budget).acquire_many_owned(units).await;
     share.map_err(|_| Problem::new(problem::CLOSED, "the server is shutting down"))
@@ -150,8 +164,8 @@ impl Pieces {
             Ok(Some(Ok(piece))) => Ok(Some(piece)),
             Ok(Some(Err(error))) => Err(Problem::invalid(format!("the body broke off: {error}"))),
             Err(_) => {
-                let waited = self.wait_max.as_secs();
-                Err(Problem::new(problem::TOO_SLOW, format!("no piece of the body came for {waited} s")))
+                let waited = self.wait_max.as_millis();
+                Err(too_slow(format!("no piece of the body came for {waited} ms")))
             }
         }
     }

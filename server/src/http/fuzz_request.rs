@@ -27,9 +27,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
-use super::ServeConfig;
 use super::accept::{JSON, NDJSON, SSE};
 use super::app::App;
+use super::config::{HttpConfig, ServeConfig};
 use super::fuzz::{check_problem, headers_of};
 use super::serve::router;
 use crate::wire::{Purpose, parse_event};
@@ -52,7 +52,8 @@ fn answered(bytes: &[u8]) -> Option<Parts> {
     let method = request.method().clone();
     let store = store();
     let (stop, stopping) = watch::channel(false);
-    let config = ServeConfig::new(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2662)));
+    let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2662));
+    let config = ServeConfig { listen, http: HttpConfig::default() };
     let mut router: Router = router(Arc::new(App::new(store.clone(), config, stopping)));
     let answer = runtime.block_on(async {
         timeout(ANSWER_TIME_MAX, async {

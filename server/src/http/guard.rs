@@ -15,16 +15,41 @@ use super::app::App;
 use super::body::drained;
 use super::problem::{self, Problem};
 
+/// The most bytes of a request's path, parameters and headers.
+pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// The most headers of a request.
+pub(crate) const HEADERS_MAX: usize = 100;
+
 /// Checks a request before anything else looks at it, and names the history on its answer.
 pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let request = drained(request);
-    let hosts = app.config.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
-    let mut response = match check_headers(request.headers(), hosts) {
+    let hosts = app.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
+    let checked = check_size(&request).and_then(|()| check_headers(request.headers(), hosts));
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
     response.headers_mut().insert(answer::HISTORY, header_value(&app.store.history().to_string()));
     response
+}
+
+fn check_size(request: &Request) -> Result<(), Problem> {
+    let too_large = |what: &str, limit: &'static str, max: usize| {
+        Err(Problem::new(problem::HEAD_TOO_LARGE, format!("the request has more than {max} {what}"))
+            .with("limit", limit)
+            .with("max", max))
+    };
+    let headers = request.headers();
+    if headers.len() > HEADERS_MAX {
+        return too_large("headers", "headersMax", HEADERS_MAX);
+    }
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let of_headers = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    if path + of_headers.sum::<usize>() > HEAD_BYTES_MAX {
+        return too_large("bytes before its body", "headBytesMax", HEAD_BYTES_MAX);
+    }
+    Ok(())
 }
 
 /// `hosts` are the names allowed beside those of the loopback; none when the server can be reached from elsewhere and

@@ -18,15 +18,15 @@ use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::accept::{NDJSON, SSE, negotiate};
 use super::answer::with_type;
-use super::app::{App, params_with_criteria};
+use super::app::App;
 use super::chunks::CHUNK_BYTES;
 use super::paths;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use crate::wire::{
     Form, LIVE_PARAMS, QUERY_PARAMS, parse_after, parse_query, write_data, write_event, write_number,
 };
@@ -36,8 +36,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
 }
 
 async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let params = params_with_criteria(&uri, &[QUERY_PARAMS, LIVE_PARAMS])?;
-    app.check_history(&params)?;
+    let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, LIVE_PARAMS])?;
     let media_type = negotiate(&headers, &[SSE, NDJSON])?;
     let head = app.store.head();
     let after = match last_event_id(&headers)? {
@@ -52,6 +51,15 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     };
     let subscribe = Subscribe::all().after(after).query(parse_query(&params)?).system(params.flag("system")?);
 
+    let place = Arc::clone(&app.subscribers).try_acquire_owned().map_err(|_| {
+        let max = app.config.subscribers_max;
+        Problem::new(
+            problem::BUSY,
+            format!("{max} live streams are open, and no more are allowed; try again later"),
+        )
+        .with("limit", "subscribersMax")
+        .with("max", max)
+    })?;
     // Finding the place in the log may read from the disk.
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
     let live = Live {
@@ -62,6 +70,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
         silence: app.config.heartbeat,
         stopped: Box::pin(stopped(app.stopping.clone())),
         ended: false,
+        _place: place,
     };
     let mut response = with_type(StatusCode::OK, media_type, Body::from_stream(live));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -97,6 +106,8 @@ struct Live {
     silence: Duration,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     ended: bool,
+    /// Its place among the live streams that there may be.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Stream for Live {

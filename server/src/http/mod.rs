@@ -7,6 +7,8 @@ mod append;
 mod body;
 mod chunks;
 mod condition;
+mod config;
+mod connection;
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
 #[cfg(feature = "testkit")]
@@ -23,4 +25,5 @@ mod snapshots;
 mod status;
 mod streams;
 
-pub(crate) use serve::{ServeConfig, serve};
+pub(crate) use config::{HttpConfig, ServeConfig};
+pub(crate) use serve::serve;

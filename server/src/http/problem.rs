@@ -41,11 +41,13 @@ kinds! {
     PRECONDITION 412 "precondition-failed" "The stream is not at the expected version";
     TOO_LARGE 413 "too-large" "Something is larger than the limits allow";
     MEDIA_TYPE 415 "unsupported-media-type" "The content type is not one that is understood here";
+    HEAD_TOO_LARGE 431 "head-too-large" "The path and the headers are larger than the limits allow";
     INTERNAL 500 "internal" "The server could not do it";
     DAMAGED 500 "damaged" "Stored bytes are not what was written";
     FAILED 503 "store-failed" "The store stopped writing and must be reopened";
     READ_ONLY 503 "read-only" "The store is open for reading only";
     WARMING 503 "warming" "Indexes that the answer needs are still being built";
+    BUSY 503 "busy" "The server has no room for more of this";
     CLOSED 503 "closed" "The server is shutting down";
     NO_SPACE 507 "no-space" "There is no space for more events";
 }

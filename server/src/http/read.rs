@@ -14,7 +14,7 @@ use axum::routing::get;
 
 use super::accept::{JSON, NDJSON, negotiate};
 use super::answer::{has_version, tag_version, with_type};
-use super::app::{App, StreamPath, params_of, params_with_criteria};
+use super::app::{App, StreamPath};
 use super::chunks::{self, Steps};
 use super::paths;
 use super::problem::{self, Problem};
@@ -37,8 +37,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
 }
 
 async fn read_all(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let params = params_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
-    app.check_history(&params)?;
+    let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
     let media_type = negotiate(&headers, &[NDJSON, JSON])?;
     let body = app
         .blocking(move |app| {
@@ -55,8 +54,7 @@ async fn read_stream(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS])?;
-    app.check_history(&params)?;
+    let params = app.asked(&uri, &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS])?;
     let media_type = negotiate(&headers, &[NDJSON, JSON])?;
     app.blocking(move |app| {
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
@@ -84,8 +82,7 @@ async fn replay(
     StreamPath(stream): StreamPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[STREAM_PARAMS, &["asOf", "snapshot", "history"]])?;
-    app.check_history(&params)?;
+    let params = app.asked(&uri, &[STREAM_PARAMS, &["asOf", "snapshot"]])?;
     let with_snapshot = params.flag("snapshot")?;
     if with_snapshot && params.has_any(&["from"]) {
         let what = "says where to begin, which `from` does too; give one of them";

@@ -1,51 +1,25 @@
 //! The server's life: listen, answer, and end without losing what is under way.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use annals::EventStore;
 use axum::Router;
-use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::app::App;
+use super::body::unless_stopping;
+use super::config::ServeConfig;
+use super::connection::serve_connection;
 use super::problem::{self, Problem};
 use super::{append, guard, import, live, read, snapshots, status, streams};
 
-/// How to serve.
-#[derive(Debug, Clone)]
-pub(crate) struct ServeConfig {
-    /// The address it listens on. On a loopback address, requests for hosts of other names are refused.
-    pub(crate) listen: SocketAddr,
-    /// Further names that clients on the same machine may call it by. Default: none but the loopback ones.
-    pub(crate) hosts: Vec<String>,
-    /// The bytes of request bodies held at one time; further requests wait. Default: 256 MiB.
-    pub(crate) body_budget_bytes: u64,
-    /// How long a body may pause before its request is given up. Default: 30 s.
-    pub(crate) body_wait_max: Duration,
-    /// The silence after which a live stream says that it is alive. Default: 15 s.
-    pub(crate) heartbeat: Duration,
-    /// How long requests under way may take to end when the server stops. Default: 10 s.
-    pub(crate) stop_wait_max: Duration,
-}
-
-impl ServeConfig {
-    /// The defaults, on this address.
-    pub(crate) fn new(listen: SocketAddr) -> ServeConfig {
-        ServeConfig {
-            listen,
-            hosts: Vec::new(),
-            body_budget_bytes: 256 << 20,
-            body_wait_max: Duration::from_secs(30),
-            heartbeat: Duration::from_secs(15),
-            stop_wait_max: Duration::from_secs(10),
-        }
-    }
-}
+/// How long to wait when no connection can be accepted, as when too many files are open.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves `store` until `shutdown` is done: then no connection is accepted, live streams end, and requests under way
 /// are finished. The store stays open: whoever opened it closes it.
@@ -54,30 +28,48 @@ pub(crate) async fn serve(
     config: ServeConfig,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let stop_wait_max = config.stop_wait_max;
-    let (stop, mut stopping) = watch::channel(false);
+) {
+    let stop_wait_max = config.http.stop_wait_max;
+    let (stop, stopping) = watch::channel(false);
     let app = Arc::new(App::new(store, config, stopping.clone()));
-
-    // Answers are small and awaited: holding them back to fill a packet would cost each append a delay.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let signalled = async move {
+    tokio::spawn(async move {
         shutdown.await;
         stop.send_replace(true);
-    };
-    let mut serving =
-        tokio::spawn(axum::serve(listener, router(app)).with_graceful_shutdown(signalled).into_future());
+    });
 
-    // Fails only when the server's own task is gone, and then joining tells why.
-    let _stopped = stopping.wait_for(|stopping| *stopping).await.is_ok();
-    match timeout(stop_wait_max, &mut serving).await {
-        Ok(joined) => joined?,
-        Err(_) => {
-            // A reader that does not read must not keep the process alive.
-            serving.abort();
-            Ok(())
+    let places = Arc::new(Semaphore::new(app.config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let router = router(Arc::clone(&app));
+    let mut connections = JoinSet::new();
+    while let Some((socket, place)) = unless_stopping(stopping.clone(), accept(&listener, &places)).await {
+        let serving = serve_connection(socket, router.clone(), Arc::clone(&app));
+        connections.spawn(async move {
+            serving.await;
+            drop(place);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    // A reader that does not read must not keep the process alive: those that are left are dropped with the set.
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    drop(timeout(stop_wait_max, all_ended).await);
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let place = Arc::clone(places).acquire_owned().await.expect("nobody closes the semaphore");
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => return (socket, place),
+            Err(error) if is_its_clients(&error) => {}
+            Err(_) => sleep(ACCEPT_PAUSE).await,
         }
     }
+}
+
+/// Whether a connection ended before it was accepted: the next one can be tried at once.
+fn is_its_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// Every resource behind the checks that all requests pass.

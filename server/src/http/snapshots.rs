@@ -54,8 +54,7 @@ async fn newest(
     StreamPath(stream): StreamPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[&["history"]])?;
-    app.check_history(&params)?;
+    app.asked(&uri, &[])?;
     let name = stream.clone();
     let found = app.blocking(move |app| Ok(app.store.latest_snapshot(&name)?)).await?;
     let Some(snapshot) = found else {

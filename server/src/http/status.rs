@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::answer;
 use super::app::App;
+use super::guard::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::paths;
 use super::read::PAGE_EVENTS_DEFAULT;
 use super::streams::STREAMS_MAX;
@@ -59,6 +60,10 @@ async fn limits(State(app): State<Arc<App>>) -> Response {
         "tagBytesMax": TAG_BYTES_MAX,
         "tagsMax": TAGS_MAX,
         "bodyBudgetBytes": app.config.body_budget_bytes,
+        "headBytesMax": HEAD_BYTES_MAX,
+        "headersMax": HEADERS_MAX,
+        "connectionsMax": app.config.connections_max,
+        "subscribersMax": app.config.subscribers_max,
         "pageEventsDefault": PAGE_EVENTS_DEFAULT,
         "pageStreamsMax": STREAMS_MAX,
     });

@@ -11,7 +11,7 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::answer;
-use super::app::{App, StreamPath, params_of};
+use super::app::{App, StreamPath};
 use super::paths;
 use super::problem::Problem;
 use super::read::stream_info;
@@ -28,8 +28,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[&["prefix", "category", "after", "limit", "history"]])?;
-    app.check_history(&params)?;
+    let params = app.asked(&uri, &[&["prefix", "category", "after", "limit"]])?;
     let limit = params.number("limit")?.unwrap_or(STREAMS_DEFAULT);
     if !(1..=STREAMS_MAX).contains(&limit) {
         return Err(
@@ -67,8 +66,7 @@ async fn show(
     StreamPath(stream): StreamPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = params_of(&uri, &[&["history"]])?;
-    app.check_history(&params)?;
+    app.asked(&uri, &[])?;
     let (info, snapshot) = app
         .blocking(move |app| Ok((stream_info(app, &stream)?, app.store.latest_snapshot(&stream)?)))
         .await?;

@@ -136,9 +136,7 @@ fn a_server_that_is_asked_to_stop_ends_its_streams_and_itself() {
     append(&server, 1);
     let mut answer = follow(&server, "/events/stream", &[]);
     assert_eq!(event(&mut answer), block_of(1));
-    let pid = server.child().id().to_string();
-    let told = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-    assert!(told.success());
+    server.terminate();
     assert_eq!(event(&mut answer), [""; 0]);
     assert!(server.child().wait().expect("the server ends").success());
 }

@@ -1,0 +1,107 @@
+//! How to serve: every bound of the server, with its default, as the table `[http]` of `annals.toml` may set it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
+
+/// The unit of the body budget: shares of it are counted in 32 bits, so bytes would end at 4 GiB.
+pub(crate) const BUDGET_UNIT_BYTES: usize = 1024;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub(crate) struct ServeConfig {
+    /// The address it listens on. On a loopback address, requests for hosts of other names are refused.
+    pub(crate) listen: SocketAddr,
+    /// Everything else.
+    pub(crate) http: HttpConfig,
+}
+
+/// What the configuration file may say of the server. A time is in milliseconds there, and none is zero.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HttpConfig {
+    /// Further names that clients on the same machine may call it by. Default: none but the loopback ones.
+    pub(crate) hosts: Vec<String>,
+    /// The connections open at one time; further ones wait to be accepted. Default: 4096.
+    #[serde(deserialize_with = "count")]
+    pub(crate) connections_max: usize,
+    /// The live streams among them; further ones are refused. Default: 2048.
+    #[serde(deserialize_with = "count")]
+    pub(crate) subscribers_max: usize,
+    /// How long a client may take to send the head of a request, and be silent between two. Default: 30 s.
+    #[serde(rename = "head_wait_ms_max", deserialize_with = "milliseconds")]
+    pub(crate) head_wait_max: Duration,
+    /// How long a body may pause before its request is given up. Default: 30 s.
+    #[serde(rename = "body_wait_ms_max", deserialize_with = "milliseconds")]
+    pub(crate) body_wait_max: Duration,
+    /// The bytes a second that a body which is kept in memory has to come with, once it has taken as long as it may pause.
+    /// Default: 64 KiB.
+    #[serde(deserialize_with = "count")]
+    pub(crate) body_bytes_per_second_min: usize,
+    /// The bytes of request bodies held at one time; further requests wait. Default: 256 MiB.
+    #[serde(deserialize_with = "count")]
+    pub(crate) body_budget_bytes: usize,
+    /// How long a client may take nothing of an answer before its connection is closed. Default: 60 s.
+    #[serde(rename = "write_wait_ms_max", deserialize_with = "milliseconds")]
+    pub(crate) write_wait_max: Duration,
+    /// The silence after which a live stream says that it is alive. Default: 15 s.
+    #[serde(rename = "heartbeat_ms", deserialize_with = "milliseconds")]
+    pub(crate) heartbeat: Duration,
+    /// How long requests under way may take to end when the server stops. Default: 10 s.
+    #[serde(rename = "stop_wait_ms_max", deserialize_with = "milliseconds")]
+    pub(crate) stop_wait_max: Duration,
+}
+
+impl HttpConfig {
+    /// The budget for bodies in units of [`BUDGET_UNIT_BYTES`], of which there is at least one.
+    pub(crate) fn body_budget_units(&self) -> usize {
+        self.body_budget_bytes.div_ceil(BUDGET_UNIT_BYTES)
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig {
+            hosts: Vec::new(),
+            connections_max: 4096,
+            subscribers_max: 2048,
+            head_wait_max: Duration::from_secs(30),
+            body_wait_max: Duration::from_secs(30),
+            body_bytes_per_second_min: 64 << 10,
+            body_budget_bytes: 256 << 20,
+            write_wait_max: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(15),
+            stop_wait_max: Duration::from_secs(10),
+        }
+    }
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"at least 1")),
+        count => Ok(count),
+    }
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"at least one millisecond")),
+        milliseconds => Ok(Duration::from_millis(milliseconds.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_is_as_always_and_zero_is_refused() {
+        let config: HttpConfig = toml::from_str("heartbeat_ms = 5").expect("legal");
+        assert_eq!(config.heartbeat, Duration::from_millis(5));
+        assert_eq!(config.connections_max, 4096);
+        for text in ["connections_max = 0", "heartbeat_ms = 0", "heartbeat_ms = -1", "heartbeat = 5"] {
+            assert!(toml::from_str::<HttpConfig>(text).is_err(), "{text}");
+        }
+    }
+}
