@@ -1,26 +1,23 @@
 //! Appending: to one stream, by publishing, and to several streams at once.
 //!
-//! The path is the same for all: read the body whole, make an append of it, hand it over, await its ticket. A client
-//! that goes away does not cancel what was handed over.
+//! What a route makes of its body is here; what all of them do is in `submission`.
 
 use std::sync::Arc;
 
-use annals::{Append, AppendError, EventType, NewEvent, StreamName, Ticket};
+use annals::{Append, EventType, NewEvent, StreamName};
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, post};
 
 use super::answer::{self, etag};
-use super::app::{App, StreamPath, check_writable, params_of};
-use super::body::{BodyLimit, HeldBody, kind_of, read_whole, require_json};
-use super::condition::Condition;
+use super::app::{App, StreamPath, check_writable};
+use super::body::{HeldBody, kind_of, require_json};
 use super::paths;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::receipt::{AppendedAnswer, PublishedAnswer, StreamAnswer, TransactionAnswer};
-use crate::wire::{self, WireError, WireEvent, parse_events, parse_transaction};
+use super::submission::Submission;
+use crate::wire::{self, Transaction, WireError, WireEvent, parse_events, parse_transaction};
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -30,35 +27,18 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(paths::TRANSACTIONS, post(transact))
 }
 
-async fn append(
-    State(app): State<Arc<App>>,
-    stream: StreamPath,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Response, Problem> {
+async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Problem> {
     let stream = stream.writable()?;
-    let params = params_of(&uri, &[&["expectedVersion"]])?;
-    let condition = Condition::parse(&headers, params.one("expectedVersion")?)?;
-    refuse_idempotency_key(&headers)?;
-    let kind = kind_of(&headers)?;
-    let body = read_body(&app, &headers, body).await?;
-
+    let condition = sent.condition()?;
+    let kind = kind_of(sent.headers())?;
     let asked = condition.clone();
-    let ticket = app
-        .blocking(move |app| {
-            let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
-            drop(body);
-            let events = of_stream(events, &stream)?;
-            let expected = asked.resolve(&app.store, &stream)?;
-            submit(app, Append::to(stream, expected, events))
-        })
-        .await;
-    let receipt = match ticket {
-        Ok(ticket) => ticket.await.map_err(Problem::from),
-        Err(problem) => Err(problem),
-    };
-    let receipt = receipt.map_err(|problem| condition.refusal(problem))?;
+    let committed = sent.commit(move |app, body| {
+        let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
+        let events = of_stream(events, &stream)?;
+        let expected = asked.resolve(&app.store, &stream)?;
+        Ok((Append::to(stream, expected, events), ()))
+    });
+    let (receipt, ()) = committed.await.map_err(|problem| condition.refusal(problem))?;
 
     let Some(stream) = receipt.streams.first() else { return Err(no_stream()) };
     let answer = AppendedAnswer { stream: stream.into(), durability: receipt.durability.as_str() };
@@ -67,68 +47,31 @@ async fn append(
     Ok(response)
 }
 
-async fn publish(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Response, Problem> {
-    params_of(&uri, &[])?;
-    refuse_conditions(&headers, "publishing sets no condition; append to /events/{stream} to set one")?;
-    refuse_idempotency_key(&headers)?;
-    let kind = kind_of(&headers)?;
-    let body = read_body(&app, &headers, body).await?;
-
-    let (ticket, one) = app
-        .blocking(move |app| {
-            let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
-            let one = events.len() == 1 && !is_list(&body);
-            drop(body);
-            Ok((submit(app, published(events)?)?, one))
-        })
-        .await?;
-    let receipt = ticket.await?;
+async fn publish(sent: Submission) -> Result<Response, Problem> {
+    sent.without_condition("publishing sets no condition; append to /events/{stream} to set one")?;
+    let kind = kind_of(sent.headers())?;
+    let committed = sent.commit(move |app, body| {
+        let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
+        let one = events.len() == 1 && !is_list(body);
+        Ok((published(events)?, one))
+    });
+    let (receipt, one) = committed.await?;
     match PublishedAnswer::all_of(&receipt).as_slice() {
         [answer] if one => Ok(answer::receipt(StatusCode::ACCEPTED, &receipt, answer)),
         answers => Ok(answer::receipt(StatusCode::ACCEPTED, &receipt, &answers)),
     }
 }
 
-async fn transact(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Response, Problem> {
-    params_of(&uri, &[])?;
-    refuse_conditions(
-        &headers,
+async fn transact(sent: Submission) -> Result<Response, Problem> {
+    sent.without_condition(
         "a transaction has an `expectedVersion` in each write, and `conditions`, instead",
     )?;
-    refuse_idempotency_key(&headers)?;
-    require_json(&headers)?;
-    let body = read_body(&app, &headers, body).await?;
-
-    let ticket = app
-        .blocking(move |app| {
-            let transaction = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
-            drop(body);
-            let mut append = Append::default();
-            for write in transaction.writes {
-                check_writable(&write.stream)?;
-                let events = of_stream(write.events, &write.stream)?;
-                append = append.and_to(write.stream, write.expected, events);
-            }
-            for condition in transaction.conditions {
-                append = match condition {
-                    wire::Condition::Version { stream, expected } => append.expecting(stream, expected),
-                    wire::Condition::NoEvents { query, after } => append.fail_if_events_match(query, after),
-                };
-            }
-            submit(app, append)
-        })
-        .await?;
-    let receipt = ticket.await?;
+    require_json(sent.headers())?;
+    let committed = sent.commit(|app, body| {
+        let transaction = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
+        Ok((transaction_append(transaction)?, ()))
+    });
+    let (receipt, ()) = committed.await?;
     let answer = TransactionAnswer {
         streams: receipt.streams.iter().map(StreamAnswer::from).collect(),
         position: receipt.position,
@@ -137,16 +80,20 @@ async fn transact(
     Ok(answer::receipt(StatusCode::CREATED, &receipt, &answer))
 }
 
-/// Reads the body of an append, whose limit is that of an append.
-async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<HeldBody, Problem> {
-    let limit = BodyLimit { name: "appendBytesMax", bytes_max: app.store.limits().append_bytes_max };
-    read_whole(app, headers, body, limit).await
-}
-
-/// Hands an append over. Waits while the store's queue is full, so it is called on a blocking thread, as the parsing
-/// before it is, which takes long for a large body.
-fn submit(app: &App, append: Append) -> Result<Ticket, Problem> {
-    app.store.submit(append).map_err(|error: AppendError| error.into())
+fn transaction_append(transaction: Transaction) -> Result<Append, Problem> {
+    let mut append = Append::default();
+    for write in transaction.writes {
+        check_writable(&write.stream)?;
+        let events = of_stream(write.events, &write.stream)?;
+        append = append.and_to(write.stream, write.expected, events);
+    }
+    for condition in transaction.conditions {
+        append = match condition {
+            wire::Condition::Version { stream, expected } => append.expecting(stream, expected),
+            wire::Condition::NoEvents { query, after } => append.fail_if_events_match(query, after),
+        };
+    }
+    Ok(append)
 }
 
 /// The events, each of which names `stream` or none.
@@ -192,31 +139,12 @@ fn stream_of(event_type: &EventType) -> Result<StreamName, WireError> {
 }
 
 fn no_stream() -> Problem {
-    Problem::new(super::problem::INTERNAL, "the receipt lacks the stream that was appended to")
+    Problem::new(problem::INTERNAL, "the receipt lacks the stream that was appended to")
 }
 
 /// Whether a body asks for a list as its answer.
 fn is_list(body: &HeldBody) -> bool {
     body.bytes().iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
-}
-
-fn refuse_conditions(headers: &HeaderMap, why: &str) -> Result<(), Problem> {
-    match headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
-        // To ignore it would be to append what must not be appended.
-        true => Err(Problem::invalid(format!("`If-Match` and `If-None-Match` have no meaning here: {why}"))),
-        false => Ok(()),
-    }
-}
-
-/// A client that sends a key relies on it: to ignore it would be to append twice.
-fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.contains_key("idempotency-key") {
-        true => Err(Problem::invalid(
-            "`Idempotency-Key` is not supported by this version; give each event an `id`: a request that is sent again with \
-             the same ids gets the first answer",
-        )),
-        false => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod serve;
 mod snapshots;
 mod status;
 mod streams;
+mod submission;
 
 pub(crate) use config::{HttpConfig, ServeConfig};
 pub(crate) use serve::serve;

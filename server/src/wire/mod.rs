@@ -21,5 +21,5 @@ pub(crate) use query::{
     EVENT_PARAMS, LIVE_PARAMS, QUERY_PARAMS, STREAM_PARAMS, parse_after, parse_direction, parse_query,
     parse_read,
 };
-pub(crate) use transaction::{Condition, parse_transaction};
+pub(crate) use transaction::{Condition, Transaction, parse_transaction};
 pub(crate) use write::{Form, write_data, write_event, write_number, write_snapshot_fields, write_text};
