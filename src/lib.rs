@@ -81,7 +81,7 @@ pub use projection::{
     Checkpoint, Cursor, CursorError, Failure, InMemory, OnFailure, Parked, Projection, ProjectionError,
     Projector, ProjectorStatus, ReadModel, Rows, Table,
 };
-pub use read::{Direction, Events, Read, StreamInfo, Streams};
+pub use read::{Direction, Events, EventsWithId, Read, StreamInfo, Streams};
 pub use salvage::{Loss, Salvage, SalvageReport};
 pub use scavenge::{Scavenge, ScavengeReport};
 pub use schema::{Schema, SchemaError, UnknownTypes};

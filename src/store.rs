@@ -21,7 +21,7 @@ use crate::model::{
     StreamVersion,
 };
 use crate::options::{Limits, Options};
-use crate::read::{Events, Read, Reader, StreamInfo, Streams};
+use crate::read::{Events, EventsWithId, Read, Reader, StreamInfo, Streams};
 use crate::scavenge::Scavenger;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::subscription::{Subscribe, Subscription};
@@ -216,6 +216,27 @@ impl EventStore {
     /// [`Error::Invalid`] for a request that contradicts itself.
     pub fn read(&self, read: Read) -> Result<Events, Error> {
         Events::new(&self.running()?.reader, read)
+    }
+
+    /// The events that have an id and lie after a position, in order. Several streams may each have one; events of system
+    /// streams are left out.
+    ///
+    /// ```
+    /// # use annals::{Data, EventId, EventType, ExpectedVersion, NewEvent, Position, StreamName};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// let id = EventId::parse("evt-1")?;
+    /// let event = NewEvent::new(EventType::parse("order.created")?, Data::json(&())?).id(id.clone());
+    /// store.append_to(&StreamName::parse("order-1")?, ExpectedVersion::None, [event])?;
+    /// assert_eq!(store.events_with_id(id, Position::START)?.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]; the events themselves may tell of others.
+    pub fn events_with_id(&self, id: EventId, after: Position) -> Result<EventsWithId, Error> {
+        Ok(EventsWithId::new(&self.running()?.reader, id, after))
     }
 
     /// The last visible position.

@@ -3,6 +3,7 @@
 mod aggregate;
 mod append;
 mod backup;
+mod by_id;
 mod closing;
 mod conditions;
 mod crash;

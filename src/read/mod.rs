@@ -1,5 +1,6 @@
-//! Reading: requests, the cursor that answers them, and what is known of a stream.
+//! Reading: requests, the cursor that answers them, events by their id, and what is known of a stream.
 
+mod by_id;
 mod cursor;
 mod events;
 mod reader;
@@ -7,6 +8,7 @@ mod request;
 mod selected;
 mod stream_info;
 
+pub use by_id::EventsWithId;
 pub use events::Events;
 pub(crate) use events::Step;
 pub(crate) use reader::Reader;

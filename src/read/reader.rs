@@ -88,6 +88,10 @@ impl Reader {
         self.0.hasher.stream(name.as_bytes())
     }
 
+    pub(super) fn id_hash(&self, id: &EventId) -> u64 {
+        self.0.hasher.id(id.as_bytes())
+    }
+
     /// The version of a stream, as far as it is visible.
     pub(crate) fn stream_version(&self, hash: u128) -> Result<StreamVersion, Error> {
         let (visible, parts) = self.snapshot();
@@ -172,7 +176,7 @@ impl Reader {
     /// The visible event of a stream that has this id; the newest if there are several.
     pub(crate) fn event_with_id(&self, stream: &str, id: &EventId) -> Result<Option<RecordedEvent>, Error> {
         let (visible, parts) = self.snapshot();
-        let hash = self.0.hasher.id(id.as_bytes());
+        let hash = self.id_hash(id);
         for part in parts.iter().rev() {
             for ordinal in part.ids(&parts, hash)? {
                 let offset = part.offset(ordinal)?;
