@@ -4,7 +4,7 @@
 pub use crate::cli::fuzz::client_lines;
 pub use crate::http::fuzz::{http_headers, import_lines};
 pub use crate::http::fuzz_request::http_request;
-pub use crate::wire::fuzz::{wire_event, wire_events, wire_params, wire_transaction};
+pub use crate::wire::fuzz::{wire_cloud_event, wire_event, wire_events, wire_params, wire_transaction};
 
 /// What may be given any bytes.
 pub type Target = fn(&[u8]);
@@ -12,6 +12,7 @@ pub type Target = fn(&[u8]);
 /// Every target and its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("wire_event", wire_event),
+    ("wire_cloud_event", wire_cloud_event),
     ("wire_events", wire_events),
     ("wire_transaction", wire_transaction),
     ("wire_params", wire_params),
@@ -25,6 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let texts = match target {
         "wire_event" => crate::wire::fuzz::event_seeds(),
+        "wire_cloud_event" => crate::wire::fuzz::cloud_seeds(),
         "wire_events" => crate::wire::fuzz::events_seeds(),
         "wire_transaction" => crate::wire::fuzz::transaction_seeds(),
         "wire_params" => crate::wire::fuzz::params_seeds(),

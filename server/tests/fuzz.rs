@@ -39,6 +39,7 @@ macro_rules! targets {
 
 targets! {
     any_event_that_can_be_read_says_the_same_when_it_is_written_out_and_read_again "wire_event";
+    any_cloud_event_that_can_be_read_says_the_same_in_either_mode "wire_cloud_event";
     any_body_of_events_is_read_or_refused "wire_events";
     any_transaction_is_read_or_refused "wire_transaction";
     any_query_string_is_read_or_refused_and_says_the_same_when_it_is_written_again "wire_params";

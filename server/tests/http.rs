@@ -2,6 +2,7 @@
 
 mod appending;
 mod bounding;
+mod cloudevents;
 mod following;
 mod importing;
 mod reading;

@@ -6,6 +6,8 @@ use super::problem::{self, Problem};
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const NDJSON: &str = "application/x-ndjson";
+pub(crate) const CLOUD_EVENT: &str = "application/cloudevents+json";
+pub(crate) const CLOUD_BATCH: &str = "application/cloudevents-batch+json";
 pub(crate) const SSE: &str = "text/event-stream";
 
 /// The media types that can be produced and are produced as [`NDJSON`].

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use annals::{EventStore, StreamName};
+use annals::{EventId, EventStore, StreamName};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::Uri;
 use axum::http::request::Parts;
@@ -45,6 +45,11 @@ impl App {
             config,
             stopping,
         }
+    }
+
+    /// The source of CloudEvents that are events without one.
+    pub(crate) fn no_source(&self) -> &str {
+        self.config.cloud_events_source.as_str()
     }
 
     /// Runs work that may wait for the disk, for another thread or for a long computation. The threads that serve
@@ -102,11 +107,25 @@ impl<S: Send + Sync> FromRequestParts<S> for StreamPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<StreamPath, Problem> {
-        let Path(name) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|error| Problem::invalid(format!("the stream's name in the path: {error}")))?;
-        Ok(StreamPath(StreamName::parse(&name)?))
+        Ok(StreamPath(StreamName::parse(&text_of_path(parts, state).await?)?))
     }
+}
+
+/// The id of an event that a path names.
+pub(crate) struct EventPath(pub(crate) EventId);
+
+impl<S: Send + Sync> FromRequestParts<S> for EventPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<EventPath, Problem> {
+        Ok(EventPath(EventId::parse(&text_of_path(parts, state).await?)?))
+    }
+}
+
+async fn text_of_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
+    let text = Path::<String>::from_request_parts(parts, state).await;
+    let Path(text) = text.map_err(|error| Problem::invalid(format!("the name in the path: {error}")))?;
+    Ok(text)
 }
 
 impl StreamPath {

@@ -17,7 +17,7 @@ use super::paths;
 use super::problem::{self, Problem};
 use super::receipt::{AppendedAnswer, PublishedAnswer, StreamAnswer, TransactionAnswer};
 use super::submission::Submission;
-use crate::wire::{self, Transaction, WireError, WireEvent, parse_events, parse_transaction};
+use crate::wire::{self, BodyKind, Sent, Transaction, WireError, WireEvent, parse_events, parse_transaction};
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -33,8 +33,8 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
     let kind = kind_of(sent.headers())?;
     let asked = condition.clone();
     let committed = sent.commit(move |app, body| {
-        let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
-        let events = of_stream(events, &stream)?;
+        let sent = parse(app, body, &kind)?;
+        let events = of_stream(sent.events, &stream)?;
         let expected = asked.resolve(&app.store, &stream)?;
         Ok((Append::to(stream, expected, events), ()))
     });
@@ -51,9 +51,9 @@ async fn publish(sent: Submission) -> Result<Response, Problem> {
     sent.without_condition("publishing sets no condition; append to /events/{stream} to set one")?;
     let kind = kind_of(sent.headers())?;
     let committed = sent.commit(move |app, body| {
-        let events = parse_events(body.bytes(), kind, app.store.limits().append_events_max)?;
-        let one = events.len() == 1 && !is_list(body);
-        Ok((published(events)?, one))
+        let sent = parse(app, body, &kind)?;
+        let one = sent.events.len() == 1 && !sent.is_list;
+        Ok((published(sent.events)?, one))
     });
     let (receipt, one) = committed.await?;
     match PublishedAnswer::all_of(&receipt).as_slice() {
@@ -94,6 +94,10 @@ fn transaction_append(transaction: Transaction) -> Result<Append, Problem> {
         };
     }
     Ok(append)
+}
+
+fn parse(app: &App, body: &HeldBody, kind: &BodyKind) -> Result<Sent, WireError> {
+    parse_events(body.bytes(), kind, app.store.limits().append_events_max, app.no_source())
 }
 
 /// The events, each of which names `stream` or none.
@@ -140,11 +144,6 @@ fn stream_of(event_type: &EventType) -> Result<StreamName, WireError> {
 
 fn no_stream() -> Problem {
     Problem::new(problem::INTERNAL, "the receipt lacks the stream that was appended to")
-}
-
-/// Whether a body asks for a list as its answer.
-fn is_list(body: &HeldBody) -> bool {
-    body.bytes().iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 #[cfg(test)]

@@ -17,10 +17,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
+use super::accept::{CLOUD_BATCH, CLOUD_EVENT};
 use super::app::App;
 use super::config::BUDGET_UNIT_BYTES;
 use super::problem::{self, Problem};
-use crate::wire::BodyKind;
+use crate::wire::{BodyKind, decode_value};
 
 /// How much of a body that nobody wants is read.
 const DISCARD_BYTES_MAX: u64 = 256 << 20;
@@ -51,13 +52,37 @@ impl HeldBody {
     }
 }
 
-/// How the events of a body are written, by its content type.
+/// How the events of a body are written, by its content type; or as a CloudEvent in the binary mode, by its headers, which
+/// no web page can set unasked.
 pub(crate) fn kind_of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
     match media_type(headers).as_deref() {
+        Some(CLOUD_EVENT) => Ok(BodyKind::Cloud),
+        Some(CLOUD_BATCH) => Ok(BodyKind::CloudBatch),
+        _ if headers.contains_key("ce-specversion") => cloud_data(headers),
         Some("application/json") => Ok(BodyKind::Json),
         Some("application/x-ndjson" | "application/ndjson") => Ok(BodyKind::Lines),
-        other => Err(unsupported(other, "application/json, application/x-ndjson or application/ndjson")),
+        other => Err(unsupported(
+            other,
+            "application/json, application/x-ndjson, application/ndjson, or CloudEvents in any mode",
+        )),
     }
+}
+
+fn cloud_data(headers: &HeaderMap) -> Result<BodyKind, Problem> {
+    let mut attributes = Vec::new();
+    for (name, value) in headers {
+        if let Some(name) = name.as_str().strip_prefix("ce-") {
+            attributes.push((name.to_owned(), decode_value(name, value.as_bytes())?));
+        }
+    }
+    let content_type = match headers.get(header::CONTENT_TYPE) {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| Problem::invalid("`Content-Type` is not ASCII"))?;
+            Some(text.to_owned())
+        }
+    };
+    Ok(BodyKind::CloudData { attributes, content_type })
 }
 
 /// Refuses every content type but JSON.

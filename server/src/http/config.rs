@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use annals::Source;
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
 /// The unit of the body budget: shares of it are counted in 32 bits, so bytes would end at 4 GiB.
@@ -48,6 +49,10 @@ pub(crate) struct HttpConfig {
     /// The silence after which a live stream says that it is alive. Default: 15 s.
     #[serde(rename = "heartbeat_ms", deserialize_with = "milliseconds")]
     pub(crate) heartbeat: Duration,
+    /// The source of an event without one when it is written as a CloudEvent, which always has one. Default:
+    /// `urn:annals:no-source`.
+    #[serde(deserialize_with = "source")]
+    pub(crate) cloud_events_source: Source,
     /// How long requests under way may take to end when the server stops. Default: 10 s.
     #[serde(rename = "stop_wait_ms_max", deserialize_with = "milliseconds")]
     pub(crate) stop_wait_max: Duration,
@@ -72,6 +77,7 @@ impl Default for HttpConfig {
             body_budget_bytes: 256 << 20,
             write_wait_max: Duration::from_secs(60),
             heartbeat: Duration::from_secs(15),
+            cloud_events_source: Source::parse("urn:annals:no-source").expect("is a legal name"),
             stop_wait_max: Duration::from_secs(10),
         }
     }
@@ -82,6 +88,10 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> 
         0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"at least 1")),
         count => Ok(count),
     }
+}
+
+fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
+    Source::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

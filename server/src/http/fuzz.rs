@@ -4,7 +4,7 @@ use annals::StreamVersion;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::accept::{JSON, NDJSON, SSE, negotiate};
+use super::accept::{CLOUD_BATCH, CLOUD_EVENT, JSON, NDJSON, SSE, negotiate};
 use super::answer::has_version;
 use super::body::{kind_of, require_json, require_lines};
 use super::condition::Condition;
@@ -16,7 +16,7 @@ use super::problem::Problem;
 /// Bytes as the headers of a request, each line one of them.
 pub fn http_headers(bytes: &[u8]) {
     let headers = headers_of(bytes.split(|byte| *byte == b'\n'));
-    for offered in [&[NDJSON, JSON][..], &[SSE, NDJSON]] {
+    for offered in [&[NDJSON, JSON, CLOUD_BATCH, CLOUD_EVENT][..], &[SSE, NDJSON]] {
         if let Some(chosen) = taken(negotiate(&headers, offered)) {
             assert!(offered.contains(&chosen));
         }
@@ -70,6 +70,7 @@ pub(crate) fn header_seeds() -> Vec<String> {
         "If-None-Match: *\nContent-Type: Application/X-NDJSON\nOrigin: http://127.0.0.1:1\nHost: 127.0.0.1:1",
         "If-None-Match: W/\"5\"\nX-Expected-Version: none\nAccept: application/ndjson",
         "X-Expected-Version: 7\nLast-Event-ID:",
+        "CE-Specversion: 1.0\nCE-Id: \"a\\\"b%20\"\nContent-Type: image/png\nAccept: application/cloudevents+json",
     ];
     seeds.map(str::to_owned).to_vec()
 }

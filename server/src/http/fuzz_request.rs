@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
-use super::accept::{JSON, NDJSON, SSE};
+use super::accept::{CLOUD_BATCH, CLOUD_EVENT, JSON, NDJSON, SSE};
 use super::app::App;
 use super::config::{HttpConfig, ServeConfig};
 use super::fuzz::{check_problem, headers_of};
@@ -153,7 +153,10 @@ fn check(method: &Method, head: &Parts, body: &[u8]) {
             check_problem(body, status);
         }
         (204 | 304, _) => assert!(body.is_empty(), "{head:?}"),
-        (_, Some(JSON)) => assert!(is_json(body), "{head:?}"),
+        _ if head.headers.contains_key("ce-specversion") => {
+            assert!(["ce-id", "ce-source", "ce-type"].iter().all(|name| head.headers.contains_key(*name)));
+        }
+        (_, Some(JSON | CLOUD_EVENT | CLOUD_BATCH)) => assert!(is_json(body), "{head:?}"),
         (_, Some(NDJSON)) => {
             let lines = body.strip_suffix(b"\n").map(|lines| lines.split(|byte| *byte == b'\n'));
             assert!(body.is_empty() || lines.is_some_and(|mut lines| lines.all(is_json)), "{head:?}");
@@ -176,6 +179,8 @@ pub(crate) fn seeds() -> Vec<String> {
         "/events?types=order.created&limit=2",
         "/events/order-1?from=1&to=3&direction=backward",
         "/events/order-1/replay?snapshot=true",
+        "/events/by-id/held-1?limit=1",
+        "/events/by-id/held-0?cloudEvents=binary",
         "/events/order-1/snapshot",
         "/events/stream?live=false&after=1",
         "/events/stream?envelope=true&prefix=order-",
@@ -185,7 +190,8 @@ pub(crate) fn seeds() -> Vec<String> {
         "/limits",
         "/events/",
     ];
-    let accepts = ["application/json, */*;q=0.1", "text/event-stream, */*;q=0.5", "*/*"];
+    let mut accepts = vec!["application/json, */*;q=0.1", "text/event-stream, */*;q=0.5", "*/*"];
+    accepts.push("application/cloudevents-batch+json, */*;q=0.5");
     let asked = get.iter().zip(accepts.iter().cycle()).map(|(path, accept)| {
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nIf-None-Match: \"4\"\r\n\r\n")
     });
@@ -193,12 +199,20 @@ pub(crate) fn seeds() -> Vec<String> {
         format!("{what} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{headers}\r\n\r\n{body}")
     };
     let [events, lines, ..] = &crate::wire::fuzz::events_seeds()[..] else { return Vec::new() };
+    let cloud = crate::wire::fuzz::cloud_seeds();
     let transaction = &crate::wire::fuzz::transaction_seeds()[0];
     let posted = [
         sent("POST /events/order-1", "json\r\nIf-Match: \"4\"", events),
         sent("POST /events/order-1?expectedVersion=exists", "x-ndjson", lines),
         sent("POST /events", "json", events),
         sent("POST /transactions", "json", transaction),
+        sent("POST /events/order-1", "cloudevents+json", &cloud[0]),
+        sent("POST /events", "cloudevents-batch+json", &format!("[{},{}]", cloud[1], cloud[2])),
+        sent(
+            "POST /events",
+            "octet-stream\r\nCE-Specversion: 1.0\r\nCE-Id: a%20b\r\nCE-Type: t.u\r\nCE-Source: \"/x\"\r\nCE-N: 5",
+            "x",
+        ),
         sent("POST /import", "x-ndjson", &lines.replace("\"type\"", "\"stream\":\"b\",\"type\"")),
         sent("PUT /events/order-1/snapshot?version=3", "json\r\nContent-Length: 9", "{\"a\":[1]}"),
         sent("DELETE /events/order-1/snapshot", "json", ""),

@@ -26,10 +26,10 @@ use super::accept::NDJSON;
 use super::answer::with_type;
 use super::app::check_writable;
 use super::app::{App, params_of};
-use super::body::{Pieces, require_lines, unless_stopping};
+use super::body::{BodyLimit, Pieces, kind_of, read_whole, require_lines, unless_stopping};
 use super::paths;
 use super::problem::{self, Problem};
-use crate::wire::{Purpose, WireError, parse_event};
+use crate::wire::{BodyKind, Purpose, WireError, WireEvent, parse_event, parse_events};
 
 /// Pieces of a body that wait to be imported.
 const PIECES_MAX: usize = 4;
@@ -48,19 +48,53 @@ async fn import(
     body: Body,
 ) -> Result<Response, Problem> {
     params_of(&uri, &[])?;
-    require_lines(&headers)?;
+    let kind = import_kind(&headers)?;
     let closed = |_| Problem::new(problem::CLOSED, "the server is shutting down");
     let turn = Arc::clone(&app.imports).acquire_owned().await.map_err(closed)?;
-    let (pieces_in, pieces) = mpsc::channel(PIECES_MAX);
     let (results, lines) = mpsc::channel(RESULTS_MAX);
-    let body = Pieces::new(body, app.config.body_wait_max);
-    tokio::spawn(pump(Arc::clone(&app), body, pieces_in));
-    tokio::task::spawn_blocking(move || {
-        let line_bytes_max = app.store.limits().append_bytes_max;
-        run(&app.store, line_bytes_max, pieces, Results { lines: results, waiting: None });
-        drop(turn);
-    });
+    let results = Results { lines: results, waiting: None };
+    if kind == BodyKind::Lines {
+        let (pieces_in, pieces) = mpsc::channel(PIECES_MAX);
+        let body = Pieces::new(body, app.config.body_wait_max);
+        tokio::spawn(pump(Arc::clone(&app), body, pieces_in));
+        tokio::task::spawn_blocking(move || {
+            let line_bytes_max = app.store.limits().append_bytes_max;
+            run(&app.store, line_bytes_max, pieces, results);
+            drop(turn);
+        });
+    } else {
+        let limit = BodyLimit { name: "appendBytesMax", bytes_max: app.store.limits().append_bytes_max };
+        let body = read_whole(&app, &headers, body, limit).await?;
+        let parsed = app.blocking(move |app| {
+            let events_max = app.store.limits().append_events_max;
+            Ok(parse_events(body.bytes(), &kind, events_max, app.no_source())?.events)
+        });
+        let events = parsed.await?;
+        tokio::task::spawn_blocking(move || {
+            run_whole(&app.store, events, results);
+            drop(turn);
+        });
+    }
     Ok(with_type(StatusCode::OK, NDJSON, Body::from_stream(Received(lines))))
+}
+
+/// How the events are written. CloudEvents have no form that can be read line by line: they are read whole.
+fn import_kind(headers: &HeaderMap) -> Result<BodyKind, Problem> {
+    match kind_of(headers) {
+        Ok(kind) if kind != BodyKind::Json => Ok(kind),
+        _ => require_lines(headers).map(|()| BodyKind::Lines),
+    }
+}
+
+/// Imports events that are all there.
+fn run_whole(store: &EventStore, events: Vec<WireEvent>, mut results: Results) {
+    let mut importer = store.import();
+    for (number, wire) in (1..).zip(events) {
+        if let Err(problem) = push(&mut importer, &mut results, number, wire) {
+            return results.fail(problem, importer.report());
+        }
+    }
+    finish(importer, results);
 }
 
 /// Passes the body on, until it ends, breaks off, or nobody wants more of it.
@@ -118,6 +152,10 @@ fn push_line(
     line: &[u8],
 ) -> Result<(), Problem> {
     let wire = parse_event(line, Purpose::Import).map_err(|error| error.at_line(number))?;
+    push(importer, results, number, wire)
+}
+
+fn push(importer: &mut Importer, results: &mut Results, number: u64, wire: WireEvent) -> Result<(), Problem> {
     let stream = wire.stream.ok_or_else(|| {
         WireError::field("stream", "is missing; an imported event names its stream").at_line(number)
     })?;

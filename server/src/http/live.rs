@@ -28,7 +28,8 @@ use super::chunks::CHUNK_BYTES;
 use super::paths;
 use super::problem::{self, Problem};
 use crate::wire::{
-    Form, LIVE_PARAMS, QUERY_PARAMS, parse_after, parse_query, write_data, write_event, write_number,
+    Form, LIVE_PARAMS, Params, QUERY_PARAMS, parse_after, parse_query, write_cloud_event, write_data,
+    write_event, write_number,
 };
 
 pub(crate) fn router() -> Router<Arc<App>> {
@@ -44,11 +45,8 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
         None => parse_after(&params, || head)?.unwrap_or_default(),
     };
     let end = params.switch("live")?.is_some_and(|live| !live).then_some(head);
-    let dialect = match (media_type, params.flag("envelope")?) {
-        (SSE, false) => Dialect::Data,
-        (SSE, true) => Dialect::Envelope,
-        _ => Dialect::Lines,
-    };
+    let dialect = if media_type == SSE { Dialect::Blocks } else { Dialect::Lines };
+    let shape = Shape::parse(&params, dialect, &app)?;
     let subscribe = Subscribe::all().after(after).query(parse_query(&params)?).system(params.flag("system")?);
 
     let place = Arc::clone(&app.subscribers).try_acquire_owned().map_err(|_| {
@@ -64,7 +62,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
     let live = Live {
         subscription: Box::pin(subscription),
-        writer: Writer { dialect, told: after, end, caught_up: false },
+        writer: Writer { dialect, shape, told: after, end, caught_up: false },
         head,
         heartbeat: Box::pin(sleep(app.config.heartbeat)),
         silence: app.config.heartbeat,
@@ -164,17 +162,49 @@ impl Live {
 /// How deliveries are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
-    /// Server-sent events that carry the data.
-    Data,
-    /// Server-sent events that carry the whole event.
-    Envelope,
+    /// Server-sent events.
+    Blocks,
     /// One event a line.
     Lines,
+}
+
+/// What is written of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    /// Its data.
+    Data,
+    /// The whole event.
+    Envelope,
+    /// The whole event as a CloudEvent, with this source if it has none.
+    Cloud(String),
+}
+
+impl Shape {
+    /// What `envelope` asks for. A line without its event would not say where the reader is.
+    fn parse(params: &Params, dialect: Dialect, app: &App) -> Result<Shape, Problem> {
+        match (params.one("envelope")?, dialect) {
+            (Some("cloudevents"), _) => Ok(Shape::Cloud(app.no_source().to_owned())),
+            (Some("true"), _) | (Some("false") | None, Dialect::Lines) => Ok(Shape::Envelope),
+            (Some("false") | None, Dialect::Blocks) => Ok(Shape::Data),
+            (Some(_), _) => {
+                Err(Problem::invalid("`envelope` is true, false or cloudevents").with("field", "envelope"))
+            }
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, event: &RecordedEvent) {
+        match self {
+            Shape::Data => write_data(out, event),
+            Shape::Envelope => write_event(out, event, Form::Line),
+            Shape::Cloud(no_source) => write_cloud_event(out, event, no_source),
+        }
+    }
 }
 
 /// What the client has been told, and what it is told next.
 struct Writer {
     dialect: Dialect,
+    shape: Shape,
     /// The position up to which the client knows that it has everything.
     told: Position,
     /// Where the answer ends, when it does.
@@ -208,7 +238,7 @@ impl Writer {
     fn write_event(&mut self, out: &mut Vec<u8>, event: &RecordedEvent) {
         self.told = event.position();
         if self.dialect == Dialect::Lines {
-            write_event(out, event, Form::Line);
+            self.shape.write(out, event);
             out.push(b'\n');
             return;
         }
@@ -217,10 +247,7 @@ impl Writer {
         out.extend_from_slice(b"\nevent: ");
         out.extend_from_slice(event.event_type().as_bytes());
         out.extend_from_slice(b"\ndata: ");
-        match self.dialect {
-            Dialect::Envelope => write_event(out, event, Form::Line),
-            Dialect::Data | Dialect::Lines => write_data(out, event),
-        }
+        self.shape.write(out, event);
         out.extend_from_slice(b"\n\n");
     }
 
@@ -275,7 +302,8 @@ mod tests {
     use super::*;
 
     fn writer(dialect: Dialect, after: u64, end: Option<u64>) -> Writer {
-        Writer { dialect, told: Position::new(after), end: end.map(Position::new), caught_up: false }
+        let (told, end) = (Position::new(after), end.map(Position::new));
+        Writer { dialect, shape: Shape::Envelope, told, end, caught_up: false }
     }
 
     fn told(writer: &mut Writer, delivery: Delivery) -> String {
@@ -286,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_moves_the_clients_last_id_only_forward() {
-        let mut writer = writer(Dialect::Data, 5, None);
+        let mut writer = writer(Dialect::Blocks, 5, None);
         assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "id: 7\n\n");
         assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "");
     }
@@ -300,7 +328,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_live_ends_where_the_head_was() {
-        let mut writer = writer(Dialect::Data, 5, Some(10));
+        let mut writer = writer(Dialect::Blocks, 5, Some(10));
         assert!(!writer.is_at_end());
         told(&mut writer, Delivery::Checkpoint(Position::new(9)));
         assert!(!writer.is_at_end());
@@ -326,8 +354,8 @@ mod tests {
             writer(dialect, 5, None).write_heartbeat(&mut out, Position::new(position));
             String::from_utf8(out).expect("UTF-8")
         };
-        assert_eq!(beat(Dialect::Data, 5), ": alive\n\n");
-        assert_eq!(beat(Dialect::Envelope, 8), "id: 8\n\n");
+        assert_eq!(beat(Dialect::Blocks, 5), ": alive\n\n");
+        assert_eq!(beat(Dialect::Blocks, 8), "id: 8\n\n");
         assert_eq!(beat(Dialect::Lines, 5), "{\"checkpoint\":5}\n");
         assert_eq!(beat(Dialect::Lines, 8), "{\"checkpoint\":8}\n");
     }
@@ -335,7 +363,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_before_the_end() {
         let mut out = Vec::new();
-        writer(Dialect::Envelope, 5, None).write_error(&mut out, &Problem::invalid("x"));
+        writer(Dialect::Blocks, 5, None).write_error(&mut out, &Problem::invalid("x"));
         assert!(out.starts_with(b"event: annals-error\ndata: {\"type\""));
         assert!(out.ends_with(b"}\n\n"));
     }

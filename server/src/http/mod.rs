@@ -15,6 +15,7 @@ pub(crate) mod fuzz;
 pub(crate) mod fuzz_request;
 mod guard;
 mod import;
+mod listing;
 mod live;
 mod paths;
 mod problem;

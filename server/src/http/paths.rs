@@ -4,6 +4,7 @@ pub(crate) const EVENTS: &str = "/events";
 /// A stream without a name; it has a route so that the answer can say so.
 pub(crate) const EVENTS_EMPTY: &str = "/events/";
 pub(crate) const EVENTS_STREAM: &str = "/events/{stream}";
+pub(crate) const EVENTS_BY_ID: &str = "/events/by-id/{id}";
 pub(crate) const EVENTS_REPLAY: &str = "/events/{stream}/replay";
 pub(crate) const EVENTS_SNAPSHOT: &str = "/events/{stream}/snapshot";
 pub(crate) const EVENTS_LIVE: &str = "/events/stream";

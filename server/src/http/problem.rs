@@ -30,6 +30,7 @@ kinds! {
     FORBIDDEN 403 "forbidden" "The request comes from where it must not";
     NOT_FOUND 404 "not-found" "There is no such resource";
     STREAM_NOT_FOUND 404 "stream-not-found" "There is no such stream";
+    EVENT_NOT_FOUND 404 "event-not-found" "There is no such event";
     SNAPSHOT_NOT_FOUND 404 "snapshot-not-found" "The stream has no snapshot";
     METHOD 405 "method-not-allowed" "The resource does not have this method";
     NOT_ACCEPTABLE 406 "not-acceptable" "None of the accepted media types can be produced";

@@ -1,30 +1,21 @@
-//! Reading events: lines without an end in sight, or a page with a way to the next.
+//! Reading events: of all streams, of one, by id, and from the first for whoever rebuilds a state.
 
 use std::sync::Arc;
 
-use annals::{
-    Direction, Error, Events, Position, Read, RecordedEvent, Snapshot, StreamInfo, StreamName, StreamVersion,
-};
+use annals::{EventId, Position, Read, Snapshot, StreamInfo, StreamName};
 use axum::Router;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::accept::{JSON, NDJSON, negotiate};
+use super::accept::{CLOUD_BATCH, NDJSON, negotiate};
 use super::answer::{has_version, tag_version, with_type};
-use super::app::{App, StreamPath};
-use super::chunks::{self, Steps};
+use super::app::{App, EventPath, StreamPath};
+use super::listing::{Cursor, Listing, Next, Opened, batch, replay_lines};
 use super::paths;
 use super::problem::{self, Problem};
-use crate::wire::{
-    EVENT_PARAMS, Form, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_direction, parse_read,
-    write_event, write_snapshot_fields,
-};
-
-/// The events of a page when the request does not say.
-pub(crate) const PAGE_EVENTS_DEFAULT: u64 = 100;
+use crate::wire::{EVENT_PARAMS, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_read};
 
 /// The parameters that leave events of a stream out of its answer.
 const BOUNDS: &[&str] = &["from", "to", "after", "before", "since", "until"];
@@ -33,19 +24,19 @@ pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route(paths::EVENTS, get(read_all))
         .route(paths::EVENTS_STREAM, get(read_stream))
+        .route(paths::EVENTS_BY_ID, get(read_by_id))
         .route(paths::EVENTS_REPLAY, get(replay))
 }
 
 async fn read_all(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
-    let media_type = negotiate(&headers, &[NDJSON, JSON])?;
-    let body = app
-        .blocking(move |app| {
-            let read = parse_read(&params, None, || app.store.head())?;
-            answer_read(app, read, media_type, &uri, params, Cursor::Position)
-        })
-        .await?;
-    Ok(with_type(StatusCode::OK, media_type, body))
+    let listing = Listing::asked(&headers, &params)?;
+    app.blocking(move |app| {
+        let read = parse_read(&params, None, || app.store.head())?;
+        let events = open(app, read, listing, &params)?;
+        listing.answer(app, events, Next::of(&uri, params, Cursor::Position)?)
+    })
+    .await
 }
 
 async fn read_stream(
@@ -55,7 +46,7 @@ async fn read_stream(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = app.asked(&uri, &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS])?;
-    let media_type = negotiate(&headers, &[NDJSON, JSON])?;
+    let listing = Listing::asked(&headers, &params)?;
     app.blocking(move |app| {
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
         let info = stream_info(app, &stream)?;
@@ -67,8 +58,8 @@ async fn read_stream(
         }
         // What is appended from here on is left out, so that the events are those that the tag stands for.
         let to = params.number("to")?.map_or(info.version, |to| info.version.min(to.into()));
-        let body = answer_read(app, read.to(to), media_type, &uri, params, Cursor::Version)?;
-        let mut response = with_type(StatusCode::OK, media_type, body);
+        let events = open(app, read.to(to), listing, &params)?;
+        let mut response = listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?)?;
         if whole {
             tag_version(&mut response, info.version);
         }
@@ -77,16 +68,41 @@ async fn read_stream(
     .await
 }
 
+async fn read_by_id(
+    State(app): State<Arc<App>>,
+    EventPath(id): EventPath,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = app.asked(&uri, &[&["after", "limit", "cloudEvents"]])?;
+    let listing = Listing::asked(&headers, &params)?;
+    app.blocking(move |app| {
+        let after = Position::new(params.number("after")?.unwrap_or(0));
+        let count = usize::try_from(listing.reach(params.number("limit")?)).unwrap_or(usize::MAX);
+        let events = Opened::new(app.store.events_with_id(id.clone(), after)?.take(count))?;
+        if events.is_empty() && after == Position::START && count > 0 {
+            return Err(no_event(&id));
+        }
+        listing.answer(app, events, Next::of(&uri, params, Cursor::Position)?)
+    })
+    .await
+}
+
 async fn replay(
     State(app): State<Arc<App>>,
     StreamPath(stream): StreamPath,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = app.asked(&uri, &[STREAM_PARAMS, &["asOf", "snapshot"]])?;
+    let media_type = negotiate(&headers, &[NDJSON, CLOUD_BATCH])?;
     let with_snapshot = params.flag("snapshot")?;
     if with_snapshot && params.has_any(&["from"]) {
         let what = "says where to begin, which `from` does too; give one of them";
         return Err(WireError::field("snapshot", what).into());
+    }
+    if with_snapshot && media_type == CLOUD_BATCH {
+        return Err(WireError::field("snapshot", "is no event, so no CloudEvent can hold one").into());
     }
     let body = app
         .blocking(move |app| {
@@ -99,11 +115,14 @@ async fn replay(
             if let Some(snapshot) = &snapshot {
                 read = read.from(snapshot.version.next());
             }
-            let events = open(app, read)?;
-            Ok(chunks::begin(Lines { events, form: Form::Replay, snapshot }))
+            let events = Opened::new(app.store.read(read)?)?;
+            Ok(match media_type {
+                CLOUD_BATCH => batch(app, events),
+                _ => replay_lines(events, snapshot),
+            })
         })
         .await?;
-    Ok(with_type(StatusCode::OK, NDJSON, body))
+    Ok(with_type(StatusCode::OK, media_type, body))
 }
 
 /// The newest snapshot, unless it stands for what the replay is not to show.
@@ -129,160 +148,12 @@ pub(crate) fn stream_info(app: &App, stream: &StreamName) -> Result<StreamInfo, 
     })
 }
 
-/// What counts where a page ends: positions over all events, versions within a stream.
-#[derive(Debug, Clone, Copy)]
-enum Cursor {
-    Position,
-    Version,
+fn no_event(id: &EventId) -> Problem {
+    Problem::new(problem::EVENT_NOT_FOUND, format!("there is no event with the id {id}"))
+        .with("eventId", id.to_string())
 }
 
-fn answer_read(
-    app: &App,
-    read: Read,
-    media_type: &str,
-    uri: &Uri,
-    params: Params,
-    cursor: Cursor,
-) -> Result<Body, Problem> {
-    if media_type != JSON {
-        return Ok(chunks::begin(Lines { events: open(app, read)?, form: Form::Line, snapshot: None }));
-    }
-    let limit = params.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT);
-    // One more than the page holds tells whether there is a next page.
-    let events = open(app, read.limit(limit.saturating_add(1)))?;
-    let direction = parse_direction(&params)?;
-    let next = Next { path: uri.path().to_owned(), params, cursor, direction };
-    Ok(chunks::begin(Page { events, limit, written: 0, last: None, next: Some(next) }))
-}
-
-/// A read whose first event is known to be readable: a failure before it is an answer of its own.
-struct Opened {
-    first: Option<RecordedEvent>,
-    rest: Events,
-}
-
-fn open(app: &App, read: Read) -> Result<Opened, Error> {
-    let mut rest = app.store.read(read)?;
-    let first = rest.next().transpose()?;
-    Ok(Opened { first, rest })
-}
-
-impl Iterator for Opened {
-    type Item = Result<RecordedEvent, Error>;
-
-    fn next(&mut self) -> Option<Result<RecordedEvent, Error>> {
-        self.first.take().map(Ok).or_else(|| self.rest.next())
-    }
-}
-
-/// One event a line.
-struct Lines {
-    events: Opened,
-    form: Form,
-    snapshot: Option<Snapshot>,
-}
-
-impl Steps for Lines {
-    fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
-        if let Some(snapshot) = self.snapshot.take() {
-            out.extend_from_slice(b"{\"snapshot\":{");
-            write_snapshot_fields(out, snapshot.version, snapshot.saved_at, &snapshot.state);
-            out.extend_from_slice(b"}}\n");
-            return true;
-        }
-        match self.events.next() {
-            Some(Ok(event)) => {
-                write_event(out, &event, self.form);
-                out.push(b'\n');
-                true
-            }
-            Some(Err(error)) => {
-                out.extend_from_slice(&Problem::from(error).to_line());
-                false
-            }
-            None => false,
-        }
-    }
-}
-
-/// One JSON object with some events and the way to more.
-struct Page {
-    events: Opened,
-    limit: u64,
-    written: u64,
-    last: Option<(StreamVersion, Position)>,
-    next: Option<Next>,
-}
-
-impl Steps for Page {
-    fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
-        if self.written == 0 {
-            out.extend_from_slice(b"{\"events\":[");
-        }
-        match self.events.next() {
-            Some(Ok(event)) if self.written < self.limit => {
-                if self.written > 0 {
-                    out.push(b',');
-                }
-                write_event(out, &event, Form::Exact);
-                self.last = Some((event.stream_version(), event.position()));
-                self.written += 1;
-                return true;
-            }
-            Some(Ok(_)) => {
-                let url = self.last.and_then(|last| Some(self.next.take()?.url(last)));
-                out.extend_from_slice(b"],\"next\":");
-                out.extend_from_slice(serde_json::json!(url).to_string().as_bytes());
-            }
-            Some(Err(error)) => {
-                out.extend_from_slice(b"],\"error\":");
-                out.extend_from_slice(&Problem::from(error).to_json());
-            }
-            None => out.extend_from_slice(b"],\"next\":null"),
-        }
-        out.push(b'}');
-        false
-    }
-}
-
-/// How to ask for the next page: as for this one, but from where it ends.
-struct Next {
-    path: String,
-    params: Params,
-    cursor: Cursor,
-    direction: Direction,
-}
-
-impl Next {
-    fn url(self, (version, position): (StreamVersion, Position)) -> String {
-        let params = match (self.cursor, self.direction) {
-            (Cursor::Version, Direction::Forward) => self.params.replaced("from", version.next().get()),
-            (Cursor::Version, Direction::Backward) => self.params.replaced("to", version.previous().get()),
-            (Cursor::Position, Direction::Forward) => self.params.replaced("after", position.get()),
-            (Cursor::Position, Direction::Backward) => self.params.replaced("before", position.get()),
-        };
-        format!("{}?{}", self.path, params.encode())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn next(cursor: Cursor, direction: Direction, query: &str) -> String {
-        let params = Params::parse(query, &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS]).expect("known");
-        let next = Next { path: "/events/a%2Fb".to_owned(), params, cursor, direction };
-        next.url((StreamVersion::new(7), Position::new(40)))
-    }
-
-    #[test]
-    fn the_next_page_begins_where_this_one_ends() {
-        assert_eq!(
-            next(Cursor::Version, Direction::Forward, "from=3&limit=5"),
-            "/events/a%2Fb?limit=5&from=8"
-        );
-        assert_eq!(next(Cursor::Version, Direction::Backward, ""), "/events/a%2Fb?to=6");
-        assert_eq!(next(Cursor::Position, Direction::Forward, "after=head"), "/events/a%2Fb?after=40");
-        assert_eq!(next(Cursor::Position, Direction::Backward, "before=90"), "/events/a%2Fb?before=40");
-    }
+fn open(app: &App, read: Read, listing: Listing, params: &Params) -> Result<Opened, Problem> {
+    let read = read.limit(listing.reach(params.number("limit")?));
+    Ok(Opened::new(app.store.read(read)?)?)
 }

@@ -13,8 +13,8 @@ use serde_json::json;
 use super::answer;
 use super::app::App;
 use super::guard::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::listing::PAGE_EVENTS_DEFAULT;
 use super::paths;
-use super::read::PAGE_EVENTS_DEFAULT;
 use super::streams::STREAMS_MAX;
 
 pub(crate) fn router() -> Router<Arc<App>> {

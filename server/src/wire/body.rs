@@ -8,34 +8,69 @@ use std::fmt;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::cloud::{parse_cloud_event, parse_cloud_headers};
 use super::{Purpose, WireError, WireEvent, parse_event};
 
 /// How a body holds its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BodyKind {
     /// One JSON value: an event, or an array of events.
     Json,
     /// One event a line; blank lines mean nothing.
     Lines,
+    /// One CloudEvent as a JSON object.
+    Cloud,
+    /// CloudEvents as a JSON array.
+    CloudBatch,
+    /// The data of one CloudEvent, whose attributes were in headers.
+    CloudData {
+        /// The attributes, by their names.
+        attributes: Vec<(String, String)>,
+        /// What the data is.
+        content_type: Option<String>,
+    },
 }
 
-/// Reads the events of a body: at least one, at most `events_max`.
+/// The events of a body, and whether they were sent as a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// At least one.
+    pub(crate) events: Vec<WireEvent>,
+    /// Whether they stand in an array, also if that has one element.
+    pub(crate) is_list: bool,
+}
+
+/// Reads the events of a body: at least one, at most `events_max`. A CloudEvent from `no_source` has no source.
 pub(crate) fn parse_events(
     body: &[u8],
-    kind: BodyKind,
+    kind: &BodyKind,
     events_max: u64,
-) -> Result<Vec<WireEvent>, WireError> {
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    let events = match (kind, first) {
-        (_, None) => return Err(WireError::new("the body is empty; send an event")),
-        (BodyKind::Lines, _) => parse_lines(body, events_max)?,
-        (BodyKind::Json, Some(b'[')) => parse_array(body, events_max)?,
-        (BodyKind::Json, _) => vec![parse_event(body, Purpose::Append)?],
+    no_source: &str,
+) -> Result<Sent, WireError> {
+    let begins_list = body.iter().find(|byte| !byte.is_ascii_whitespace()).map(|first| *first == b'[');
+    if begins_list.is_none() && !matches!(kind, BodyKind::CloudData { .. }) {
+        return Err(WireError::new("the body is empty; send an event"));
+    }
+    let is_list = match kind {
+        BodyKind::Json => begins_list == Some(true),
+        kind => *kind == BodyKind::CloudBatch,
+    };
+    let native = |json: &[u8]| parse_event(json, Purpose::Append);
+    let cloud = |json: &[u8]| parse_cloud_event(json, no_source);
+    let events = match kind {
+        BodyKind::Lines => parse_lines(body, events_max)?,
+        BodyKind::Json if is_list => parse_array(body, events_max, native)?,
+        BodyKind::Json => vec![native(body)?],
+        BodyKind::CloudBatch => parse_array(body, events_max, cloud)?,
+        BodyKind::Cloud => vec![cloud(body)?],
+        BodyKind::CloudData { attributes, content_type } => {
+            vec![parse_cloud_headers(attributes, content_type.as_deref(), body, no_source)?]
+        }
     };
     if events.is_empty() {
         return Err(WireError::new("the body holds no event; send at least one"));
     }
-    Ok(events)
+    Ok(Sent { events, is_list })
 }
 
 fn parse_lines(body: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
@@ -50,10 +85,14 @@ fn parse_lines(body: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError
     Ok(events)
 }
 
-/// Reads a JSON array of events. The line of an error is told when the array as such is wrong.
-pub(super) fn parse_array(json: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
+/// Reads a JSON array, each element by `parse`. The line of an error is told when the array as such is wrong.
+pub(super) fn parse_array(
+    json: &[u8],
+    events_max: u64,
+    parse: impl Fn(&[u8]) -> Result<WireEvent, WireError>,
+) -> Result<Vec<WireEvent>, WireError> {
     let mut refused = None;
-    let elements = Elements { events_max, refused: &mut refused };
+    let elements = Elements { events_max, parse, refused: &mut refused };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let parsed =
         deserializer.deserialize_seq(elements).and_then(|events| deserializer.end().map(|()| events));
@@ -65,12 +104,13 @@ pub(super) fn parse_array(json: &[u8], events_max: u64) -> Result<Vec<WireEvent>
 }
 
 /// Reads elements as events. What it refuses is kept beside the parser's error, which has no room for a field.
-struct Elements<'r> {
+struct Elements<'r, P> {
     events_max: u64,
+    parse: P,
     refused: &'r mut Option<WireError>,
 }
 
-impl<'de> Visitor<'de> for Elements<'_> {
+impl<'de, P: Fn(&[u8]) -> Result<WireEvent, WireError>> Visitor<'de> for Elements<'_, P> {
     type Value = Vec<WireEvent>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,8 +120,8 @@ impl<'de> Visitor<'de> for Elements<'_> {
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Vec<WireEvent>, S::Error> {
         let mut events = Vec::new();
         while let Some(json) = seq.next_element::<&RawValue>()? {
-            let parsed = check_count(events.len(), self.events_max)
-                .and_then(|()| parse_event(json.get().as_bytes(), Purpose::Append));
+            let parsed =
+                check_count(events.len(), self.events_max).and_then(|()| (self.parse)(json.get().as_bytes()));
             match parsed {
                 Ok(event) => events.push(event),
                 Err(mut error) => {
@@ -114,7 +154,7 @@ mod tests {
     const EVENT: &str = r#"{"type":"a","data":1}"#;
 
     fn count(body: &str, kind: BodyKind) -> Result<usize, WireError> {
-        parse_events(body.as_bytes(), kind, 3).map(|events| events.len())
+        parse_events(body.as_bytes(), &kind, 3, "").map(|sent| sent.events.len())
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::WireError;
+use super::text::Text;
 
 /// Every field an event has. The order is that of [`Fields`].
 const NAMES: [&str; 15] = [
@@ -103,9 +104,6 @@ impl<'a> Fields<'a> {
 
     /// The value of a field that holds a text.
     fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, WireError> {
-        #[derive(Deserialize)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
         match self.get(name).map(|value| serde_json::from_str::<Text<'a>>(value.get())) {
             None => Ok(None),
             Some(Ok(Text(text))) => Ok(Some(text)),
@@ -194,7 +192,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
                 let mut fields = Fields { values: [None; NAMES.len()], unknown: None, twice: None };
                 // What is wrong with a name is told only when the whole is known to be JSON.
-                while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &RawValue>()? {
+                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &RawValue>()? {
                     match NAMES.iter().position(|known| *known == name) {
                         None => fields.unknown = fields.unknown.or_else(|| Some(name.into_owned())),
                         Some(at) if fields.values[at].is_some() => fields.twice = Some(NAMES[at]),
@@ -208,10 +206,6 @@ impl<'de> Deserialize<'de> for Fields<'de> {
         deserializer.deserialize_map(Object)
     }
 }
-
-/// A field's name, borrowed unless it is written with escapes.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use annals::testkit::SimDisk;
-use annals::{Append, EventStore, ExpectedVersion, Options, Position, Read, RecordedEvent, StreamName};
+use annals::{
+    Append, EventStore, ExpectedVersion, NewEvent, Options, Position, Read, RecordedEvent, StreamName,
+};
 
+use super::cloud::{parse_cloud_event, parse_cloud_headers};
 use super::*;
 
 /// The most events of one body.
@@ -19,6 +22,15 @@ const EVENTS: [&str; 4] = [
     r#"{"id":"evt-1","type":"größe","timestamp":"2024-07-15T16:32:22.50+02:00","source":"shop","stream":"order-1","data":[ 1e400 ]}"#,
     r#"{"type":"t","data":null,"version":"1.0","routingKey":"a.b","metadata":{ "version":"1.0","tags":["k:v"],"x":{"y":[1,2]} }}"#,
     r#"{"type":"t","dataBase64":"AP8=","dataContentType":"image/png","metadata":null,"cacheInvalidation":["k"]}"#,
+];
+
+/// The source of CloudEvents that have none.
+const NO_SOURCE: &str = "urn:annals:no-source";
+
+const CLOUD_EVENTS: [&str; 3] = [
+    r#"{"specversion":"1.0","id":"evt-1","source":"/shop","type":"order.created","subject":"order-1","data":{"total":1.50}}"#,
+    r#"{"specversion":"1.0","id":"a","source":"urn:annals:no-source","type":"t","time":"2024-07-15T16:32:22.50+02:00","n":-3,"yes":true,"correlationid":"c","annalsmetadata":"{ \"correlationId\":\"c\",\"tags\":[\"k:v\"] }","datacontenttype":"image/png","data_base64":"AP8="}"#,
+    r#"{"specversion":"1.0","id":"b","source":"s","type":"t","sequence":"00000000000000000007","recordedtime":"2024-07-15T14:32:22Z","traceparent":"00-1","datacontenttype":"text/xml","data":"<a\u0041/>"}"#,
 ];
 
 /// Bytes as one event: what is read says the same once a store has taken it and it was written out.
@@ -36,12 +48,54 @@ pub fn wire_event(json: &[u8]) {
     assert_eq!((again.stream, again.event_type), (Some(stream), wire.event_type));
     assert_eq!(again.event, wanted);
 
+    check_cloud(&recorded, &wanted);
     for form in [Form::Line, Form::Replay] {
         let mut line = Vec::new();
         write_event(&mut line, &recorded, form);
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok());
     }
+}
+
+/// Bytes as a CloudEvent: what is read says the same once a store has taken it and it was written out in either mode.
+pub fn wire_cloud_event(json: &[u8]) {
+    let Ok(wire) = parse_cloud_event(json, NO_SOURCE) else { return };
+    let recorded = recorded(&StreamName::parse("s").expect("is legal"), &wire);
+    let wanted = wire.event.id(recorded.id()).timestamp(recorded.timestamp());
+    check_cloud(&recorded, &wanted);
+}
+
+/// Checks that an event comes back from the modes of CloudEvents as it was.
+fn check_cloud(recorded: &RecordedEvent, wanted: &NewEvent) {
+    let is_changed = recorded.source() == Some(NO_SOURCE)
+        || recorded.content_type().is_some_and(|given| {
+            given.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+        });
+    if is_changed {
+        return;
+    }
+    let mut json = Vec::new();
+    write_cloud_event(&mut json, recorded, NO_SOURCE);
+    assert!(!json.contains(&b'\n') && !json.contains(&b'\r'));
+    let structured = parse_cloud_event(&json, NO_SOURCE).expect("what is written can be read");
+    assert_eq!(structured.stream.as_ref().map(StreamName::as_str), Some(recorded.stream()));
+
+    let decoded = |(name, value): (String, String)| {
+        let value = decode_value(&name, encode_value(&value).as_bytes()).expect("is UTF-8");
+        (name, value)
+    };
+    let attributes: Vec<_> = cloud_attributes(recorded, NO_SOURCE).into_iter().map(decoded).collect();
+    let (content_type, body) = cloud_body(recorded);
+    let in_headers = parse_cloud_headers(&attributes, Some(content_type), body, NO_SOURCE);
+    assert_eq!(in_headers.expect("what is written can be read").event, *wanted);
+    // Between tokens a line break becomes a space.
+    if !recorded.data().iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        assert_eq!(structured.event, *wanted);
+    }
+}
+
+pub(crate) fn cloud_seeds() -> Vec<String> {
+    CLOUD_EVENTS.map(str::to_owned).to_vec()
 }
 
 /// The event as a store has it.
@@ -77,9 +131,15 @@ pub(crate) fn event_seeds() -> Vec<String> {
 
 /// Bytes as a body of events, in both forms.
 pub fn wire_events(body: &[u8]) {
-    for kind in [BodyKind::Json, BodyKind::Lines] {
-        match parse_events(body, kind, EVENTS_MAX) {
-            Ok(events) => assert!((1..=EVENTS_MAX).contains(&(events.len() as u64))),
+    let attributes = ["specversion", "id", "source", "type"].map(|name| (name.to_owned(), "1.0".to_owned()));
+    let cloud_data = |content_type: &str| BodyKind::CloudData {
+        attributes: attributes.to_vec(),
+        content_type: Some(content_type.to_owned()),
+    };
+    let kinds = [BodyKind::Json, BodyKind::Lines, BodyKind::Cloud, BodyKind::CloudBatch];
+    for kind in kinds.into_iter().chain([cloud_data("application/json"), cloud_data("a/b")]) {
+        match parse_events(body, &kind, EVENTS_MAX, NO_SOURCE) {
+            Ok(sent) => assert!((1..=EVENTS_MAX).contains(&(sent.events.len() as u64))),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
@@ -92,6 +152,8 @@ pub(crate) fn events_seeds() -> Vec<String> {
         format!("{one}\n\r\n{two}\n{three}"),
         four.to_owned(),
         format!(" [ {three} , {four} ] "),
+        CLOUD_EVENTS[0].to_owned(),
+        format!("[{},{}]", CLOUD_EVENTS[1], CLOUD_EVENTS[2]),
     ]
 }
 

@@ -4,16 +4,19 @@
 //! names the line and the field.
 
 mod body;
+mod cloud;
 mod error;
 mod event;
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
 mod params;
 mod query;
+mod text;
 mod transaction;
 mod write;
 
-pub(crate) use body::{BodyKind, parse_events};
+pub(crate) use body::{BodyKind, Sent, parse_events};
+pub(crate) use cloud::{cloud_attributes, cloud_body, decode_value, encode_value, write_cloud_event};
 pub(crate) use error::WireError;
 pub(crate) use event::{Purpose, WireEvent, parse_event};
 pub(crate) use params::Params;

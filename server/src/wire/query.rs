@@ -10,7 +10,7 @@ pub(crate) const QUERY_PARAMS: &[&str] =
 
 /// The parameters that bound a read of all events.
 pub(crate) const EVENT_PARAMS: &[&str] =
-    &["after", "before", "since", "until", "direction", "limit", "system", "history"];
+    &["after", "before", "since", "until", "direction", "limit", "system", "history", "cloudEvents"];
 
 /// The parameters of those who follow events.
 pub(crate) const LIVE_PARAMS: &[&str] = &["after", "live", "envelope", "system", "history"];

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::parse_array;
-use super::{WireError, WireEvent};
+use super::{Purpose, WireError, WireEvent, parse_event};
 
 /// What is to be written at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +108,9 @@ fn parse_write(json: &RawValue, events_max: u64) -> Result<Write, WireError> {
         Some(json) => parse_expected(json)?,
         None => ExpectedVersion::Any,
     };
-    let events = parse_array(body.events.get().as_bytes(), events_max)
-        .map_err(|error| without_line(error).within("events"))?;
+    let events =
+        parse_array(body.events.get().as_bytes(), events_max, |json| parse_event(json, Purpose::Append))
+            .map_err(|error| without_line(error).within("events"))?;
     if events.is_empty() {
         return Err(WireError::field("events", "is empty; write at least one event"));
     }

@@ -152,6 +152,26 @@ fn streams_are_listed_page_by_page_and_shown_one_by_one() {
 }
 
 #[test]
+fn an_event_is_found_by_its_id_in_every_stream_that_has_it() {
+    let server = Server::start();
+    for stream in ["a", "b", "c"] {
+        server.append(stream, r#"{"id":"evt 1/2","type":"t","data":1}"#);
+        server.append(stream, r#"{"type":"t","data":2}"#);
+    }
+    let found = server.get("/events/by-id/evt%201%2F2");
+    let streams: Vec<_> = found.lines().iter().map(|event| event["stream"].to_string()).collect();
+    assert_eq!(streams, ["\"a\"", "\"b\"", "\"c\""]);
+    let page = server.send("GET", "/events/by-id/evt%201%2F2?limit=2", &[AS_PAGE], b"").json();
+    assert_eq!(page["events"].as_array().map(Vec::len), Some(2));
+    let next = page["next"].as_str().expect("there is more");
+    let rest = server.send("GET", next, &[AS_PAGE], b"").json();
+    assert_eq!((rest["events"][0]["stream"].as_str(), rest["next"].is_null()), (Some("c"), true));
+    assert_eq!(server.get("/events/by-id/none").problem(404)["eventId"], "none");
+    server.get("/events/by-id/").problem(404);
+    server.get("/events/by-id/a?types=t").problem(400);
+}
+
+#[test]
 fn a_cursor_of_another_history_is_refused() {
     let server = server_with(1);
     let history = server.get("/version").json()["history"].as_str().map(str::to_owned).expect("a history");
