@@ -29,22 +29,28 @@ pub(crate) fn with_type(status: StatusCode, media_type: &'static str, body: Body
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response()
 }
 
-/// Adds headers that let a client see again whether a stream has moved.
-pub(crate) fn tag_version(response: &mut Response, version: StreamVersion) {
+/// Adds headers that let a client see again whether what it was told still holds.
+pub(crate) fn tag(response: &mut Response, etag: HeaderValue) {
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, etag(version));
+    headers.insert(header::ETAG, etag);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
 }
 
-/// Whether the client has this version already, as its `If-None-Match` says.
-pub(crate) fn has_version(headers: &HeaderMap, version: StreamVersion) -> bool {
-    let wanted = etag(version);
+/// Whether the client has what this tag stands for already, as its `If-None-Match` says.
+pub(crate) fn has(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     // A proxy that compresses makes an entity tag weak; for reading that does not matter.
     lists
         .flat_map(|list| list.split(','))
-        .any(|tag| tag.trim().strip_prefix("W/").unwrap_or(tag.trim()).as_bytes() == wanted.as_bytes())
+        .any(|tag| tag.trim().strip_prefix("W/").unwrap_or(tag.trim()).as_bytes() == etag.as_bytes())
+}
+
+/// The answer to a client that has it already.
+pub(crate) fn not_modified(etag: HeaderValue) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    tag(&mut response, etag);
+    response
 }
 
 /// The entity tag of a version.
@@ -68,7 +74,7 @@ mod tests {
     fn a_client_that_has_the_version_is_recognised_by_its_tag() {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"4\", W/\"5\""));
-        assert!(has_version(&headers, StreamVersion::new(5)));
-        assert!(!has_version(&headers, StreamVersion::new(6)));
+        assert!(has(&headers, &etag(StreamVersion::new(5))));
+        assert!(!has(&headers, &etag(StreamVersion::new(6))));
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct ServeConfig {
 pub(crate) struct HttpConfig {
     /// Further names that clients on the same machine may call it by. Default: none but the loopback ones.
     pub(crate) hosts: Vec<String>,
+    /// The origins whose web pages may read and write, such as `https://app.example`; `*` is every origin. Default: none.
+    pub(crate) cors_origins: Vec<String>,
     /// The connections open at one time; further ones wait to be accepted. Default: 4096.
     #[serde(deserialize_with = "count")]
     pub(crate) connections_max: usize,
@@ -69,6 +71,7 @@ impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig {
             hosts: Vec::new(),
+            cors_origins: Vec::new(),
             connections_max: 4096,
             subscribers_max: 2048,
             head_wait_max: Duration::from_secs(30),

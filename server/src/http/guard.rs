@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::{self, header_value};
 use super::app::App;
 use super::body::drained;
+use super::cors;
 use super::problem::{self, Problem};
 
 /// The most bytes of a request's path, parameters and headers.
@@ -25,12 +26,33 @@ pub(crate) const HEADERS_MAX: usize = 100;
 pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let request = drained(request);
     let hosts = app.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
-    let checked = check_size(&request).and_then(|()| check_headers(request.headers(), hosts));
+    let page = cors::allowed_origin(request.headers(), &app.config);
+    let checked = check_size(&request)
+        .and_then(|()| check_host(request.headers(), hosts))
+        .and_then(|()| if page.is_some() { Ok(()) } else { check_origin(request.headers()) });
     let mut response = match checked {
-        Ok(()) => next.run(request).await,
+        Ok(()) => answer(request, next).await,
         Err(problem) => problem.into_response(),
     };
+    if let Some(origin) = page {
+        cors::let_in(&mut response, origin);
+    }
     response.headers_mut().insert(answer::HISTORY, header_value(&app.store.history().to_string()));
+    response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    if let Some(response) = cors::preflight(request.method(), request.headers()) {
+        return response;
+    }
+    let asks_for_methods = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    // No resource has this method, but each says which ones it has.
+    if asks_for_methods && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = response.headers_mut().remove(header::ALLOW);
+        response = StatusCode::NO_CONTENT.into_response();
+        response.headers_mut().extend(methods.map(|methods| (header::ALLOW, methods)));
+    }
     response
 }
 
@@ -54,24 +76,30 @@ fn check_size(request: &Request) -> Result<(), Problem> {
 
 /// `hosts` are the names allowed beside those of the loopback; none when the server can be reached from elsewhere and
 /// cannot know all its names.
-pub(super) fn check_headers(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if let Some(hosts) = hosts
-        && !is_own(host, hosts)
-    {
+pub(super) fn check_host(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
+    match hosts {
         // A page whose own name was made to resolve to this machine passes every check of its browser but this.
-        return Err(Problem::new(
+        Some(hosts) if !is_own(host_of(headers), hosts) => Err(Problem::new(
             problem::FORBIDDEN,
             "the `Host` header names another machine; use localhost, 127.0.0.1 or [::1]",
-        ));
+        )),
+        _ => Ok(()),
     }
+}
+
+/// Refuses web pages of other origins.
+pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::ORIGIN) {
-        Some(origin) if !is_same(origin.as_bytes(), host) => Err(Problem::new(
+        Some(origin) if !is_same(origin.as_bytes(), host_of(headers)) => Err(Problem::new(
             problem::FORBIDDEN,
             "the request comes from a web page of another origin, which this server does not allow",
         )),
         _ => Ok(()),
     }
+}
+
+fn host_of(headers: &HeaderMap) -> &str {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 fn is_own(host: &str, hosts: &[String]) -> bool {
@@ -99,7 +127,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
         }
-        check_headers(&headers, hosts).is_ok()
+        check_host(&headers, hosts).is_ok() && check_origin(&headers).is_ok()
     }
 
     #[test]
@@ -110,7 +138,7 @@ mod tests {
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1:2662", "", "a b"] {
             assert!(!passes(host, None, Some(&[])), "{host}");
         }
-        assert!(check_headers(&HeaderMap::new(), Some(&[])).is_err());
+        assert!(check_host(&HeaderMap::new(), Some(&[])).is_err());
     }
 
     #[test]

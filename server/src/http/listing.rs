@@ -55,6 +55,17 @@ impl Listing {
         })
     }
 
+    /// What tells its answers from others with the same events.
+    pub(super) fn letter(self) -> char {
+        match self {
+            Listing::Lines => 'l',
+            Listing::Page => 'p',
+            Listing::Batch => 'b',
+            Listing::One => 'o',
+            Listing::OneInHeaders => 'h',
+        }
+    }
+
     /// How many events have to be read when so many are asked for: one more than is shown tells whether there are more.
     pub(super) fn reach(self, asked: Option<u64>) -> u64 {
         match self {

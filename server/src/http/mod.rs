@@ -9,6 +9,7 @@ mod chunks;
 mod condition;
 mod config;
 mod connection;
+mod cors;
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
 #[cfg(feature = "testkit")]

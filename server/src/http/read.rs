@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use annals::{EventId, Position, Read, Snapshot, StreamInfo, StreamName};
+use annals::{EventId, Position, Read, Snapshot, StreamInfo, StreamName, StreamVersion};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
 use axum::routing::get;
 
 use super::accept::{CLOUD_BATCH, NDJSON, negotiate};
-use super::answer::{has_version, tag_version, with_type};
+use super::answer::{etag, has, header_value, not_modified, tag, with_type};
 use super::app::{App, EventPath, StreamPath};
 use super::listing::{Cursor, Listing, Next, Opened, batch, replay_lines};
 use super::paths;
@@ -32,9 +32,17 @@ async fn read_all(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> 
     let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
     let listing = Listing::asked(&headers, &params)?;
     app.blocking(move |app| {
-        let read = parse_read(&params, None, || app.store.head())?;
+        let head = app.store.head();
+        let read = parse_read(&params, None, || head)?;
+        let before = params.number("before")?.map(Position::new);
+        let is_past =
+            before.is_some_and(|before| before <= head.next()) && params.one("after")? != Some("head");
+        let etag = is_past.then(|| range_tag(app, listing, StreamVersion::START));
+        if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
+            return Ok(not_modified(etag.clone()));
+        }
         let events = open(app, read, listing, &params)?;
-        listing.answer(app, events, Next::of(&uri, params, Cursor::Position)?)
+        tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Position)?), etag)
     })
     .await
 }
@@ -50,22 +58,46 @@ async fn read_stream(
     app.blocking(move |app| {
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
         let info = stream_info(app, &stream)?;
-        let whole = !params.has_any(QUERY_PARAMS) && !params.has_any(BOUNDS);
-        if whole && has_version(&headers, info.version) {
-            let mut response = StatusCode::NOT_MODIFIED.into_response();
-            tag_version(&mut response, info.version);
-            return Ok(response);
+        let etag = stream_tag(app, listing, &info, &params)?;
+        if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
+            return Ok(not_modified(etag.clone()));
         }
         // What is appended from here on is left out, so that the events are those that the tag stands for.
         let to = params.number("to")?.map_or(info.version, |to| info.version.min(to.into()));
         let events = open(app, read.to(to), listing, &params)?;
-        let mut response = listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?)?;
-        if whole {
-            tag_version(&mut response, info.version);
-        }
-        Ok(response)
+        tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?), etag)
     })
     .await
+}
+
+/// The tag of a read of one stream: its version when all of it is asked for, so that a writer can expect it; that of a
+/// range when the stream has gone beyond it.
+fn stream_tag(
+    app: &App,
+    listing: Listing,
+    info: &StreamInfo,
+    params: &Params,
+) -> Result<Option<HeaderValue>, Problem> {
+    if !params.has_any(QUERY_PARAMS) && !params.has_any(BOUNDS) {
+        return Ok(Some(etag(info.version)));
+    }
+    let is_past = params.number("to")?.is_some_and(|to| info.version >= to.into())
+        && params.one("after")? != Some("head");
+    Ok(is_past.then(|| range_tag(app, listing, info.first_version)))
+}
+
+/// The tag of a range that lies behind the head: what it holds changes only with the history, or when its first events are
+/// no longer held. The range itself stands in the request.
+fn range_tag(app: &App, listing: Listing, first_held: StreamVersion) -> HeaderValue {
+    header_value(&format!("\"{}-{first_held}-{}\"", app.store.history(), listing.letter()))
+}
+
+fn tagged(answer: Result<Response, Problem>, etag: Option<HeaderValue>) -> Result<Response, Problem> {
+    let mut response = answer?;
+    if let Some(etag) = etag {
+        tag(&mut response, etag);
+    }
+    Ok(response)
 }
 
 async fn read_by_id(

@@ -152,6 +152,43 @@ fn streams_are_listed_page_by_page_and_shown_one_by_one() {
 }
 
 #[test]
+fn a_range_that_lies_behind_the_head_is_not_sent_again() {
+    let server = server_with(4);
+    let of_stream = |path: &str| path.replace("{a}", "order-1");
+    for path in
+        ["/events?before=4", "/events?before=4&after=1&direction=backward&limit=1", "/events/{a}?to=2"]
+    {
+        let path = of_stream(path);
+        let first = server.get(&path);
+        let etag = first.header("etag").expect("a range that is over has a tag").to_owned();
+        assert_eq!(first.header("cache-control"), Some("private, no-cache"));
+        assert_eq!(first.header("vary"), Some("Accept"));
+        server.append("order-1", r#"{"type":"t","data":1}"#);
+        let again = server.send("GET", &path, &[("If-None-Match", &etag)], b"");
+        assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
+        let other_form = server.send("GET", &path, &[AS_PAGE, ("If-None-Match", &etag)], b"");
+        assert_eq!(other_form.status, 200, "{path}");
+    }
+    for path in
+        ["/events", "/events?before=1000", "/events?after=1", "/events/{a}?to=1000", "/events/{a}?from=1"]
+    {
+        assert_eq!(server.get(&of_stream(path)).header("etag"), None, "{path}");
+    }
+}
+
+#[test]
+fn a_resource_tells_its_methods() {
+    let server = Server::start();
+    let reply = server.send("OPTIONS", "/events/a", &[], b"");
+    let mut methods: Vec<&str> = reply.header("allow").expect("a list of methods").split(',').collect();
+    methods.sort_unstable();
+    assert_eq!((reply.status, methods), (204, vec!["GET", "HEAD", "POST"]));
+    server.send("OPTIONS", "/nothing", &[], b"").problem(404);
+    let head = server.send("HEAD", "/limits", &[], b"");
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
+}
+
+#[test]
 fn an_event_is_found_by_its_id_in_every_stream_that_has_it() {
     let server = Server::start();
     for stream in ["a", "b", "c"] {

@@ -91,6 +91,27 @@ fn a_web_page_of_another_origin_is_refused() {
 }
 
 #[test]
+fn a_page_of_a_configured_origin_may_write_and_others_may_not() {
+    let server = Server::configured("[http]\ncors_origins = [\"https://app.example\"]");
+    let ours = ("Origin", "https://app.example");
+    let asks = [ours, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "ce-id")];
+    let asked = server.send("OPTIONS", "/events/a", &asks, b"");
+    assert_eq!(asked.status, 204);
+    assert_eq!(asked.header("access-control-allow-origin"), Some("https://app.example"));
+    assert_eq!(asked.header("access-control-allow-headers"), Some("ce-id"));
+    assert!(asked.header("access-control-allow-methods").is_some_and(|methods| methods.contains("POST")));
+    let sent = server.send("POST", "/events/a", &[JSON, ours], EVENT.as_bytes());
+    assert_eq!((sent.status, sent.header("access-control-allow-origin")), (201, Some("https://app.example")));
+    assert_eq!(sent.header("vary"), Some("Origin"));
+
+    let theirs = ("Origin", "https://app.example.evil");
+    let asked = server.send("OPTIONS", "/events/a", &[theirs, asks[1]], b"");
+    assert_eq!(asked.header("access-control-allow-origin"), None);
+    assert_eq!(asked.status, 403);
+    server.send("POST", "/events/a", &[JSON, theirs], EVENT.as_bytes()).problem(403);
+}
+
+#[test]
 fn a_path_or_a_method_that_is_none_is_a_problem_too() {
     let server = Server::start();
     server.get("/nothing/here").problem(404);
