@@ -5,6 +5,7 @@ mod bounding;
 mod cloudevents;
 mod following;
 mod importing;
+mod page;
 mod reading;
 mod refusing;
 mod snapshots;
