@@ -64,7 +64,7 @@ pub use aggregate::{
 pub use backup::{BackupReport, Restore, RestoreReport};
 pub use budget::MEMORY_BYTES_MIN;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use commit::Ticket;
+pub use commit::{CommitMetrics, Histogram, Ticket};
 pub use error::{AppendError, Error, ImportError, OpenError, SharedIoError, SnapshotError};
 pub use import::{BatchReport, ImportReport, Importer};
 pub use inspect::{Finding, Findings, Inspect};
@@ -86,7 +86,7 @@ pub use salvage::{Loss, Salvage, SalvageReport};
 pub use scavenge::{Scavenge, ScavengeReport};
 pub use schema::{Schema, SchemaError, UnknownTypes};
 pub use snapshot::Snapshot;
-pub use store::{EventStore, Health, StoreStats};
+pub use store::{EventStore, Health, StoreMetrics, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};
 pub use verify::{Fault, Note, VerifyReport};
 pub use vfs::{Disk, DiskFile, Map, OpenMode, RealDisk};

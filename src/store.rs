@@ -2,6 +2,7 @@
 
 mod keeper;
 mod keeping;
+mod metrics;
 mod open;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::scavenge::Scavenger;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::subscription::{Subscribe, Subscription};
 use crate::vfs::Disk;
+
+pub use metrics::StoreMetrics;
 
 /// A store of events in one directory.
 ///

@@ -107,3 +107,25 @@ fn a_refusal_is_told_only_when_what_it_rests_on_is_durable() {
     }
     assert_eq!(everything(&open(on(&disk.crash_keeping_nothing()))).len(), 1);
 }
+
+#[test]
+fn a_group_is_counted_with_its_appends_events_and_refusals() {
+    let disk = SimDisk::new(1);
+    let (store, gate) = gated(&disk);
+    let to = |name: &str, expected, count: u64| Append::to(stream(name), expected, (0..count).map(event));
+    let (any, exists) = (ExpectedVersion::Any, ExpectedVersion::Exists);
+    let appends = vec![to("a", any, 2), to("b", exists, 1), to("c", any, 3)];
+    let refused = one_group(&store, &gate, appends).into_iter().filter_map(|ticket| ticket.wait().err());
+    assert_eq!(refused.count(), 1);
+
+    let metrics = store.metrics();
+    assert_eq!((metrics.commits.appends, metrics.commits.events, metrics.commits.refused), (3, 6, 1));
+    assert_eq!(metrics.commits.group_appends.counts[..2], [1, 1], "one alone, then two");
+    assert_eq!(metrics.commits.sync_nanos.counts.iter().sum::<u64>(), 2);
+    assert!(
+        metrics.commits.bytes > 6 * 64 && metrics.commits.bytes <= store.stats().expect("readable").log_bytes
+    );
+    assert_eq!((metrics.visible, metrics.durable, metrics.segments), (store.head(), store.head(), 1));
+    store.close().expect("closed");
+    assert_eq!(store.metrics(), metrics);
+}

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::ahead::Ahead;
 use super::background::Background;
+use super::counters::{CommitMetrics, Counters};
 use super::group::Group;
 use super::prepared::{Prepared, Warmed};
 use super::queue::{Closed, Leading, May, Queue};
@@ -51,7 +52,8 @@ pub(super) struct Shared {
     ahead: bool,
     limits: Limits,
     pub(super) budget: Budget,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) counters: Counters,
     /// Among how many of the newest events ids are looked up.
     pub(super) repeat_window: u64,
     idempotency_window: Duration,
@@ -135,6 +137,7 @@ impl Committer {
             limits: parts.limits,
             budget: parts.budget,
             clock: parts.clock,
+            counters: Counters::default(),
             repeat_window: parts.repeat_window,
             idempotency_window: parts.idempotency_window,
             on_seal: parts.on_seal,
@@ -148,6 +151,11 @@ impl Committer {
             .spawn(move || run.queue.stand_by(|batch| run.commit(batch)))
             .map_err(|error| Error::io("start the commit thread of", PathBuf::from("annals"), error))?;
         Ok(Committer { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What has been committed so far.
+    pub(crate) fn metrics(&self) -> CommitMetrics {
+        self.shared.counters.get()
     }
 
     /// Commits an append and waits for its outcome; the caller's thread may do the work itself.

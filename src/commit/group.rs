@@ -71,6 +71,7 @@ impl<'a> Group<'a> {
             }
             return;
         }
+        self.shared.counters.add_refused(self.refused.len() as u64);
         self.refused.into_iter().for_each(|(pending, error)| pending.refuse(error));
     }
 
@@ -237,7 +238,9 @@ impl<'a> Group<'a> {
         if self.admitted.is_empty() {
             return Ok(());
         }
+        let begun = self.shared.clock.now();
         self.end.writer.flush()?;
+        self.count(begun);
         for admitted in &self.admitted {
             admitted.index(&self.end.memory);
         }
@@ -261,6 +264,16 @@ impl<'a> Group<'a> {
             admitted.pending.slot.complete(Ok(receipt));
         }
         noted
+    }
+
+    /// Counts what has just been made durable. A clock that was put back meanwhile took no time.
+    fn count(&self, begun: Timestamp) {
+        let took = self.shared.clock.now().as_nanos().saturating_sub(begun.as_nanos());
+        let prepared = || self.admitted.iter().map(|admitted| &admitted.pending.prepared);
+        let events = prepared().map(|prepared| prepared.records.len() as u64).sum();
+        let bytes = prepared().map(|prepared| prepared.frame.len() as u64).sum();
+        let sync_nanos = u64::try_from(took).unwrap_or(0);
+        self.shared.counters.add_group(self.admitted.len() as u64, events, bytes, sync_nanos);
     }
 
     /// The next segment: the one that was made ahead, or a larger one if the frame has no room in that.

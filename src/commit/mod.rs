@@ -6,6 +6,7 @@ mod ahead;
 mod background;
 mod committer;
 mod condition;
+mod counters;
 mod group;
 #[cfg(all(test, loom))]
 mod models;
@@ -18,6 +19,7 @@ mod visible;
 mod waiters;
 
 pub(crate) use committer::{Committer, OnSeal, Parts as CommitterParts};
+pub use counters::{CommitMetrics, Histogram};
 pub(crate) use prepared::check_event;
 pub use ticket::Ticket;
 pub(crate) use visible::Visible;

@@ -48,12 +48,11 @@ const MUTANTS: &[Mutant] = &[
         does: "acknowledges before it writes and syncs",
         file: "src/commit/group.rs",
         text: "self.end.writer.flush()?;
-        for admitted in &self.admitted {",
+        self.count(begun);",
         by: "for admitted in &self.admitted {
             admitted.pending.slot.complete(Ok(admitted.receipt()));
         }
-        self.end.writer.flush()?;
-        for admitted in &self.admitted {",
+        self.end.writer.flush()?;",
         caught_by: &[FAULTS],
     },
     Mutant {
@@ -237,10 +236,9 @@ const MUTANTS: &[Mutant] = &[
         does: "makes events visible before they are indexed",
         file: "src/commit/group.rs",
         text: "self.end.writer.flush()?;
-        for admitted in &self.admitted {",
+        self.count(begun);",
         by: "self.end.writer.flush()?;
-        self.shared.visible.publish(self.end.writer.next().previous(), [].iter());
-        for admitted in &self.admitted {",
+        self.shared.visible.publish(self.end.writer.next().previous(), [].iter());",
         caught_by: &["waking::whoever_is_woken_by_an_event_can_read_it"],
     },
     Mutant {
