@@ -5,6 +5,7 @@ mod bounding;
 mod cloudevents;
 mod following;
 mod importing;
+mod metrics;
 mod page;
 mod reading;
 mod refusing;

@@ -10,7 +10,9 @@ use axum::http::request::Parts;
 use tokio::sync::{Semaphore, watch};
 
 use super::config::{HttpConfig, ServeConfig};
+use super::followers::Followers;
 use super::problem::{self, Problem};
+use super::traffic::Traffic;
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
 /// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
@@ -26,8 +28,12 @@ pub(crate) struct App {
     pub(crate) body_budget: Arc<Semaphore>,
     /// The imports that may still begin.
     pub(crate) imports: Arc<Semaphore>,
-    /// The live streams that may still begin.
-    pub(crate) subscribers: Arc<Semaphore>,
+    /// The connections that may still be opened.
+    pub(crate) connections: Arc<Semaphore>,
+    /// The live streams.
+    pub(crate) followers: Arc<Followers>,
+    /// The requests so far.
+    pub(crate) traffic: Traffic,
     /// Becomes true when the server is asked to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -41,7 +47,9 @@ impl App {
             listen,
             body_budget: places(config.body_budget_units()),
             imports: places(IMPORTS_MAX),
-            subscribers: places(config.subscribers_max),
+            connections: places(config.connections_max),
+            followers: Followers::new(config.subscribers_max),
+            traffic: Traffic::new(),
             config,
             stopping,
         }

@@ -30,6 +30,7 @@ use tower_service::Service as _;
 use super::accept::{CLOUD_BATCH, CLOUD_EVENT, JSON, NDJSON, SSE};
 use super::app::App;
 use super::config::{HttpConfig, ServeConfig};
+use super::exposition::PROMETHEUS;
 use super::fuzz::{check_problem, headers_of};
 use super::serve::router;
 use crate::wire::{Purpose, parse_event};
@@ -161,6 +162,12 @@ fn check(method: &Method, head: &Parts, body: &[u8]) {
             let lines = body.strip_suffix(b"\n").map(|lines| lines.split(|byte| *byte == b'\n'));
             assert!(body.is_empty() || lines.is_some_and(|mut lines| lines.all(is_json)), "{head:?}");
         }
+        (_, Some(PROMETHEUS)) => {
+            assert!(
+                std::str::from_utf8(body).is_ok_and(|text| text.starts_with("# HELP annals_")),
+                "{head:?}"
+            );
+        }
         (_, Some(SSE)) => {
             let text = std::str::from_utf8(body).expect("server-sent events are text");
             let known = |line: &str| {
@@ -187,6 +194,7 @@ pub(crate) fn seeds() -> Vec<String> {
         "/streams?after=0&prefix=o",
         "/streams/order-1",
         "/health/ready",
+        "/metrics",
         "/limits",
         "/events/",
     ];

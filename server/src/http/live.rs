@@ -18,13 +18,14 @@ use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::accept::{NDJSON, SSE, negotiate};
 use super::answer::with_type;
 use super::app::App;
 use super::chunks::CHUNK_BYTES;
+use super::followers::Follower;
 use super::paths;
 use super::problem::{self, Problem};
 use crate::wire::{
@@ -49,7 +50,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     let shape = Shape::parse(&params, dialect, &app)?;
     let subscribe = Subscribe::all().after(after).query(parse_query(&params)?).system(params.flag("system")?);
 
-    let place = Arc::clone(&app.subscribers).try_acquire_owned().map_err(|_| {
+    let follower = app.followers.join(after).ok_or_else(|| {
         let max = app.config.subscribers_max;
         Problem::new(
             problem::BUSY,
@@ -68,7 +69,7 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
         silence: app.config.heartbeat,
         stopped: Box::pin(stopped(app.stopping.clone())),
         ended: false,
-        _place: place,
+        follower,
     };
     let mut response = with_type(StatusCode::OK, media_type, Body::from_stream(live));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -104,8 +105,8 @@ struct Live {
     silence: Duration,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     ended: bool,
-    /// Its place among the live streams that there may be.
-    _place: OwnedSemaphorePermit,
+    /// Its place among the live streams.
+    follower: Follower,
 }
 
 impl Stream for Live {
@@ -123,6 +124,10 @@ impl Stream for Live {
         }
         if out.is_empty() && !live.ended && live.heartbeat.as_mut().poll(context).is_ready() {
             live.writer.write_heartbeat(&mut out, live.subscription.position());
+        }
+        match out.is_empty() {
+            true => live.follower.waits(),
+            false => live.follower.is_at(live.writer.told.max(live.subscription.position())),
         }
         match (out.is_empty(), live.ended) {
             (true, true) => Poll::Ready(None),

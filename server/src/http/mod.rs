@@ -10,6 +10,8 @@ mod condition;
 mod config;
 mod connection;
 mod cors;
+mod exposition;
+mod followers;
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
 #[cfg(feature = "testkit")]
@@ -18,6 +20,7 @@ mod guard;
 mod import;
 mod listing;
 mod live;
+mod metrics;
 mod paths;
 mod problem;
 mod read;
@@ -27,6 +30,7 @@ mod snapshots;
 mod status;
 mod streams;
 mod submission;
+mod traffic;
 
 pub(crate) use config::{HttpConfig, ServeConfig};
 pub(crate) use serve::serve;

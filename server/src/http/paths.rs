@@ -15,4 +15,25 @@ pub(crate) const STREAM: &str = "/streams/{stream}";
 pub(crate) const HEALTH_LIVE: &str = "/health/live";
 pub(crate) const HEALTH_READY: &str = "/health/ready";
 pub(crate) const LIMITS: &str = "/limits";
+pub(crate) const METRICS: &str = "/metrics";
 pub(crate) const VERSION: &str = "/version";
+
+/// All of them.
+pub(crate) const ALL: [&str; 16] = [
+    EVENTS,
+    EVENTS_EMPTY,
+    EVENTS_STREAM,
+    EVENTS_BY_ID,
+    EVENTS_REPLAY,
+    EVENTS_SNAPSHOT,
+    EVENTS_LIVE,
+    TRANSACTIONS,
+    IMPORT,
+    STREAMS,
+    STREAM,
+    HEALTH_LIVE,
+    HEALTH_READY,
+    LIMITS,
+    METRICS,
+    VERSION,
+];

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use annals::EventStore;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -16,7 +18,7 @@ use super::body::unless_stopping;
 use super::config::ServeConfig;
 use super::connection::serve_connection;
 use super::problem::{self, Problem};
-use super::{append, guard, import, live, read, snapshots, status, streams};
+use super::{append, guard, import, live, metrics, read, snapshots, status, streams, traffic};
 
 /// How long to wait when no connection can be accepted, as when too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -37,13 +39,16 @@ pub(crate) async fn serve(
         stop.send_replace(true);
     });
 
-    let places = Arc::new(Semaphore::new(app.config.connections_max.min(Semaphore::MAX_PERMITS)));
     let router = router(Arc::clone(&app));
     let mut connections = JoinSet::new();
-    while let Some((socket, place)) = unless_stopping(stopping.clone(), accept(&listener, &places)).await {
-        let serving = serve_connection(socket, router.clone(), Arc::clone(&app));
+    while let Some((socket, place)) =
+        unless_stopping(stopping.clone(), accept(&listener, &app.connections)).await
+    {
+        let (router, app) = (router.clone(), Arc::clone(&app));
         connections.spawn(async move {
-            serving.await;
+            app.traffic.connections.fetch_add(1, Ordering::Relaxed);
+            serve_connection(socket, router, Arc::clone(&app)).await;
+            app.traffic.connections.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
         while connections.try_join_next().is_some() {}
@@ -82,10 +87,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .merge(streams::router())
         .merge(import::router())
         .merge(status::router())
+        .merge(metrics::router())
         .fallback(async || Problem::new(problem::NOT_FOUND, "no resource has this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(problem::METHOD, "the `Allow` header names the methods that the resource has")
         })
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::check))
+        .layer(from_fn_with_state(Arc::clone(&app), guard::check))
+        .layer(from_fn_with_state(Arc::clone(&app), traffic::measure))
         .with_state(app)
 }

@@ -3,6 +3,7 @@
 //! A client that goes away does not cancel what was handed over.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use annals::{Append, AppendError, Receipt};
 use axum::body::Body;
@@ -76,11 +77,14 @@ impl Submission {
         let handed_over = self.app.blocking(move |app| {
             let (append, beside) = make(app, &body)?;
             drop(body);
+            let begun = Instant::now();
             let ticket = app.store.submit(append).map_err(|error: AppendError| Problem::from(error))?;
-            Ok((ticket, beside))
+            Ok((ticket, begun, beside))
         });
-        let (ticket, beside) = handed_over.await?;
-        Ok((ticket.await?, beside))
+        let (ticket, begun, beside) = handed_over.await?;
+        let receipt = ticket.await?;
+        self.app.traffic.appends.add(begun.elapsed());
+        Ok((receipt, beside))
     }
 }
 
