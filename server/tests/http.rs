@@ -10,4 +10,5 @@ mod page;
 mod reading;
 mod refusing;
 mod snapshots;
+mod tokens;
 mod transactions;

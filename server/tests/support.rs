@@ -45,8 +45,12 @@ impl Server {
     }
 
     /// A server on a directory that outlives it. `command` is the binary, perhaps with what runs it before it.
-    pub(crate) fn start_on(dir: &Path, mut command: Command) -> Server {
-        let command = command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(dir);
+    pub(crate) fn start_on(dir: &Path, command: Command) -> Server {
+        Server::start_on_address("127.0.0.1:0", dir, command)
+    }
+
+    pub(crate) fn start_on_address(address: &str, dir: &Path, mut command: Command) -> Server {
+        let command = command.args(["serve", "--listen", address, "--data"]).arg(dir);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");

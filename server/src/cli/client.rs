@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use ureq::http::Response;
-use ureq::{Body, BodyReader, SendBody};
+use ureq::{Body, BodyReader, RequestBuilder, SendBody};
 
 use super::failure::Failure;
 use super::lines::Lines;
@@ -32,6 +32,8 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 pub(crate) struct Server {
     url: String,
     agent: ureq::Agent,
+    /// What it is told about who asks, from the environment: arguments can be seen by others.
+    authorization: Option<String>,
 }
 
 /// The lines of an answer.
@@ -79,7 +81,11 @@ impl std::str::FromStr for Server {
         }
         match url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) {
             None | Some("") => Err("a server is named like http://127.0.0.1:2662".to_owned()),
-            Some(authority) => Ok(Server { url: format!("http://{authority}"), agent: agent() }),
+            Some(authority) => {
+                let authorization =
+                    std::env::var("ANNALS_TOKEN").ok().map(|token| format!("Bearer {}", token.trim()));
+                Ok(Server { url: format!("http://{authority}"), agent: agent(), authorization })
+            }
         }
     }
 }
@@ -99,13 +105,13 @@ fn agent() -> ureq::Agent {
 impl Server {
     /// Asks for lines.
     pub(crate) fn get(&self, path: &str, params: &Params) -> Result<Answer, Failure> {
-        let request = self.agent.get(format!("{}{path}?{}", self.url, params.encode()));
+        let request = self.asking(self.agent.get(format!("{}{path}?{}", self.url, params.encode())));
         self.accepted(request.header("Accept", NDJSON).call()).map(answer)
     }
 
     /// Asks for one JSON value. The path carries its parameters, as links of the server do.
     pub(crate) fn get_json<T: DeserializeOwned>(&self, path_and_query: &str) -> Result<T, Failure> {
-        self.json(self.agent.get(format!("{}{path_and_query}", self.url)).call())
+        self.json(self.asking(self.agent.get(format!("{}{path_and_query}", self.url))).call())
     }
 
     /// Sends JSON and reads the JSON that answers.
@@ -115,14 +121,21 @@ impl Server {
         params: &Params,
         body: &[u8],
     ) -> Result<T, Failure> {
-        let request = self.agent.post(format!("{}{path}?{}", self.url, params.encode()));
+        let request = self.asking(self.agent.post(format!("{}{path}?{}", self.url, params.encode())));
         self.json(request.content_type("application/json").send(body))
     }
 
     /// Sends lines of any number and reads the lines that answer.
     pub(crate) fn post_lines(&self, path: &str, lines: &mut dyn Read) -> Result<Answer, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.url)).header("Accept", NDJSON);
+        let request = self.asking(self.agent.post(format!("{}{path}", self.url))).header("Accept", NDJSON);
         self.accepted(request.content_type(NDJSON).send(SendBody::from_reader(lines))).map(answer)
+    }
+
+    fn asking<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        }
     }
 
     fn json<T: DeserializeOwned>(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<T, Failure> {

@@ -23,6 +23,7 @@ mod settings;
 mod stats;
 mod streams;
 mod tail;
+mod token;
 mod upload;
 mod verify;
 
@@ -59,6 +60,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Salvage(salvage::SalvageArgs),
+    Token(token::TokenArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -100,5 +102,6 @@ fn dispatch((global, command): (GlobalArgs, Command)) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Salvage(args) => salvage::run(&args, &settings),
+        Command::Token(args) => token::run(&args),
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use annals::{EventStore, Health};
 use tokio::net::TcpListener;
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use super::failure::Failure;
 use super::output::{Output, note};
 use super::settings::{Settings, parse_address};
-use crate::http::{self, HttpConfig, ServeConfig};
+use crate::http::{self, HttpConfig, ServeConfig, Tokens};
 
 /// Serves the store in a directory over HTTP; the command when none is given
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,9 @@ pub(crate) struct ServeArgs {
     /// Listen also where other machines can reach it, although nobody is asked for a token
     #[arg(long)]
     allow_remote: bool,
+    /// The file of tokens; whoever asks needs one of them. `annals token` makes it
+    #[arg(long, value_name = "FILE", env = "ANNALS_TOKENS")]
+    tokens: Option<PathBuf>,
     /// Only read, as from a damaged store that refuses writes; what is added by another process is not seen
     #[arg(long)]
     read_only: bool,
@@ -31,7 +35,9 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
     let directory = settings.only_directory("serve")?;
     let options = if args.read_only { directory.to_read() } else { directory.to_write() };
     let address = args.listen.unwrap_or(settings.listen);
-    check_reach(address, args.allow_remote)?;
+    let tokens = args.tokens.clone().or_else(|| settings.http.tokens.clone());
+    let tokens = tokens.map(Tokens::open).transpose().map_err(Failure::Usage)?;
+    check_reach(address, args.allow_remote || tokens.is_some())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
     runtime.block_on(async {
         // The address before the store: a second server on it must not touch a directory.
@@ -40,16 +46,22 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
             note(format_args!("appends are refused: {reason}"));
         }
-        serve(store, listener, settings.http.clone()).await
+        serve(store, listener, settings.http.clone(), tokens).await
     })
 }
 
-async fn serve(store: EventStore, listener: TcpListener, http: HttpConfig) -> Result<(), Failure> {
+async fn serve(
+    store: EventStore,
+    listener: TcpListener,
+    http: HttpConfig,
+    tokens: Option<Tokens>,
+) -> Result<(), Failure> {
     // Signals before the first line: who reads it may end the server at once.
     let shutdown = end_signal().map_err(cannot_start)?;
     let listen = listener.local_addr().map_err(cannot_start)?;
     announce(listen)?;
-    http::serve(store.clone(), ServeConfig { listen, http }, listener, shutdown).await;
+    let config = ServeConfig { listen, http, tokens, note: |what| note(what) };
+    http::serve(store.clone(), config, listener, shutdown).await;
     Ok(store.close()?)
 }
 
@@ -65,8 +77,8 @@ fn check_reach(address: SocketAddr, allow_remote: bool) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "{address} can be reached from other machines, and annals asks nobody for a token yet; listen on 127.0.0.1, \
-         or add --allow-remote if the network keeps strangers out"
+        "{address} can be reached from other machines, and nobody is asked for a token; listen on 127.0.0.1, give a \
+         file of tokens with --tokens, or add --allow-remote if the network keeps strangers out"
     )))
 }
 

@@ -130,11 +130,12 @@ impl Settings {
         }
         // A directory that the file names is meant from where the file lies.
         let beside_file = |data: PathBuf| path.parent().map(|parent| parent.join(&data)).unwrap_or(data);
-        let dir = args.dir.or(file.data.map(beside_file)).unwrap_or_else(|| DATA.into());
+        let dir = args.dir.or(file.data.map(&beside_file)).unwrap_or_else(|| DATA.into());
         let segment_bytes = args.segment_bytes.or(file.segment_bytes);
         let memory_bytes = args.memory_bytes.or(file.memory_bytes);
         let GlobalArgs { url, allow_clock_jump, .. } = args;
-        let http = file.http;
+        let mut http = file.http;
+        http.tokens = http.tokens.map(beside_file);
         Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump, http })
     }
 

@@ -9,9 +9,11 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use tokio::sync::{Semaphore, watch};
 
+use super::access::{Access, Scope};
 use super::config::{HttpConfig, ServeConfig};
 use super::followers::Followers;
 use super::problem::{self, Problem};
+use super::token::Tokens;
 use super::traffic::Traffic;
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
@@ -24,6 +26,10 @@ pub(crate) struct App {
     /// The address it listens on.
     pub(crate) listen: SocketAddr,
     pub(crate) config: HttpConfig,
+    /// Who may do what, when anybody is asked.
+    pub(crate) tokens: Option<Tokens>,
+    /// Where to say what whoever runs the server should know.
+    pub(crate) note: fn(&str),
     /// What is left for request bodies, in units of [`BUDGET_UNIT_BYTES`].
     pub(crate) body_budget: Arc<Semaphore>,
     /// The imports that may still begin.
@@ -40,11 +46,13 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(store: EventStore, config: ServeConfig, stopping: watch::Receiver<bool>) -> App {
-        let ServeConfig { listen, http: config } = config;
+        let ServeConfig { listen, http: config, tokens, note } = config;
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         App {
             store,
             listen,
+            tokens,
+            note,
             body_budget: places(config.body_budget_units()),
             imports: places(IMPORTS_MAX),
             connections: places(config.connections_max),
@@ -83,10 +91,18 @@ impl App {
     }
 
     /// The parameters of a request for events of all streams, each one of `known` or a criterion.
-    pub(crate) fn asked_with_criteria(&self, uri: &Uri, known: &[&[&str]]) -> Result<Params, Problem> {
+    pub(crate) fn asked_with_criteria(
+        &self,
+        uri: &Uri,
+        known: &[&[&str]],
+        access: &Access,
+    ) -> Result<Params, Problem> {
         let others = &[EVENT_PARAMS, STREAM_PARAMS, LIVE_PARAMS];
         let params = Params::parse_with_criteria(uri.query().unwrap_or_default(), known, others)?;
         self.check_history(&params)?;
+        if params.flag("system")? {
+            access.check(Scope::Admin)?;
+        }
         Ok(params)
     }
 
@@ -115,7 +131,13 @@ impl<S: Send + Sync> FromRequestParts<S> for StreamPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<StreamPath, Problem> {
-        Ok(StreamPath(StreamName::parse(&text_of_path(parts, state).await?)?))
+        let stream = StreamName::parse(&text_of_path(parts, state).await?)?;
+        let access = Access::from_request_parts(parts, state).await?;
+        access.check_stream(&stream)?;
+        if stream.is_system() {
+            access.check(Scope::Admin)?;
+        }
+        Ok(StreamPath(stream))
     }
 }
 
@@ -139,18 +161,8 @@ async fn text_of_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<St
 impl StreamPath {
     /// The stream, when a client may write to it.
     pub(crate) fn writable(self) -> Result<StreamName, Problem> {
-        check_writable(&self.0)?;
+        // Whose streams they are has been checked: this is about those of the store.
+        Access::everything().check_writable(&self.0)?;
         Ok(self.0)
     }
-}
-
-/// Refuses streams that only the store writes to.
-pub(crate) fn check_writable(stream: &StreamName) -> Result<(), Problem> {
-    if stream.is_system() {
-        return Err(Problem::invalid(format!(
-            "{stream} is a stream of the store itself; choose a name that does not start with $"
-        ))
-        .with("field", "stream"));
-    }
-    Ok(())
 }

@@ -10,8 +10,9 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, post};
 
+use super::access::Access;
 use super::answer::{self, etag};
-use super::app::{App, StreamPath, check_writable};
+use super::app::{App, StreamPath};
 use super::body::{HeldBody, kind_of, require_json};
 use super::paths;
 use super::problem::{self, Problem};
@@ -49,11 +50,11 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
 
 async fn publish(sent: Submission) -> Result<Response, Problem> {
     sent.without_condition("publishing sets no condition; append to /events/{stream} to set one")?;
-    let kind = kind_of(sent.headers())?;
+    let (kind, access) = (kind_of(sent.headers())?, sent.access().clone());
     let committed = sent.commit(move |app, body| {
         let sent = parse(app, body, &kind)?;
         let one = sent.events.len() == 1 && !sent.is_list;
-        Ok((published(sent.events)?, one))
+        Ok((published(sent.events, &access)?, one))
     });
     let (receipt, one) = committed.await?;
     match PublishedAnswer::all_of(&receipt).as_slice() {
@@ -67,9 +68,10 @@ async fn transact(sent: Submission) -> Result<Response, Problem> {
         "a transaction has an `expectedVersion` in each write, and `conditions`, instead",
     )?;
     require_json(sent.headers())?;
-    let committed = sent.commit(|app, body| {
+    let access = sent.access().clone();
+    let committed = sent.commit(move |app, body| {
         let transaction = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
-        Ok((transaction_append(transaction)?, ()))
+        Ok((transaction_append(transaction, &access)?, ()))
     });
     let (receipt, ()) = committed.await?;
     let answer = TransactionAnswer {
@@ -80,17 +82,23 @@ async fn transact(sent: Submission) -> Result<Response, Problem> {
     Ok(answer::receipt(StatusCode::CREATED, &receipt, &answer))
 }
 
-fn transaction_append(transaction: Transaction) -> Result<Append, Problem> {
+fn transaction_append(transaction: Transaction, access: &Access) -> Result<Append, Problem> {
     let mut append = Append::default();
     for write in transaction.writes {
-        check_writable(&write.stream)?;
+        access.check_writable(&write.stream)?;
         let events = of_stream(write.events, &write.stream)?;
         append = append.and_to(write.stream, write.expected, events);
     }
     for condition in transaction.conditions {
         append = match condition {
-            wire::Condition::Version { stream, expected } => append.expecting(stream, expected),
-            wire::Condition::NoEvents { query, after } => append.fail_if_events_match(query, after),
+            wire::Condition::Version { stream, expected } => {
+                access.check_stream(&stream)?;
+                append.expecting(stream, expected)
+            }
+            // A condition tells its writer of the event that breaks it: of others' events it knows nothing.
+            wire::Condition::NoEvents { query, after } => {
+                append.fail_if_events_match(access.narrowed(query), after)
+            }
         };
     }
     Ok(append)
@@ -117,14 +125,14 @@ fn of_element(error: WireError, at: usize, count: usize) -> WireError {
 }
 
 /// Published events as one append, in their order.
-fn published(events: Vec<WireEvent>) -> Result<Append, Problem> {
+fn published(events: Vec<WireEvent>, access: &Access) -> Result<Append, Problem> {
     let count = events.len();
     let with_stream = |(WireEvent { stream, event_type, event }, at)| {
         let stream = match stream {
             Some(stream) => stream,
             None => stream_of(&event_type).map_err(|error| of_element(error, at, count))?,
         };
-        check_writable(&stream)?;
+        access.check_writable(&stream)?;
         Ok((stream, event))
     };
     events.into_iter().zip(0..).map(with_stream).collect()
@@ -162,7 +170,7 @@ mod tests {
             event(r#"{"type":"paid","data":1,"stream":"order"}"#),
             event(r#"{"type":"login","data":1}"#),
         ];
-        assert_eq!(published(events).expect("legal").len(), 3);
+        assert_eq!(published(events, &Access::everything()).expect("legal").len(), 3);
     }
 
     #[test]
@@ -172,7 +180,7 @@ mod tests {
             r#"{"type":"$settings.changed","data":1}"#,
             r#"{"type":"stream.created","data":1}"#,
         ] {
-            assert!(published(vec![event(json)]).is_err(), "{json}");
+            assert!(published(vec![event(json)], &Access::everything()).is_err(), "{json}");
         }
     }
 

@@ -1,21 +1,28 @@
 //! How to serve: every bound of the server, with its default, as the table `[http]` of `annals.toml` may set it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use annals::Source;
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
+use super::token::Tokens;
+
 /// The unit of the body budget: shares of it are counted in 32 bits, so bytes would end at 4 GiB.
 pub(crate) const BUDGET_UNIT_BYTES: usize = 1024;
 
 /// How to serve.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ServeConfig {
     /// The address it listens on. On a loopback address, requests for hosts of other names are refused.
     pub(crate) listen: SocketAddr,
     /// Everything else.
     pub(crate) http: HttpConfig,
+    /// Who may do what. Without, nobody is asked, and everybody may do everything.
+    pub(crate) tokens: Option<Tokens>,
+    /// Where to say what whoever runs the server should know.
+    pub(crate) note: fn(&str),
 }
 
 /// What the configuration file may say of the server. A time is in milliseconds there, and none is zero.
@@ -24,6 +31,8 @@ pub(crate) struct ServeConfig {
 pub(crate) struct HttpConfig {
     /// Further names that clients on the same machine may call it by. Default: none but the loopback ones.
     pub(crate) hosts: Vec<String>,
+    /// The file of tokens. Default: none, and nobody is asked for one.
+    pub(crate) tokens: Option<PathBuf>,
     /// The origins whose web pages may read and write, such as `https://app.example`; `*` is every origin. Default: none.
     pub(crate) cors_origins: Vec<String>,
     /// The connections open at one time; further ones wait to be accepted. Default: 4096.
@@ -71,6 +80,7 @@ impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig {
             hosts: Vec::new(),
+            tokens: None,
             cors_origins: Vec::new(),
             connections_max: 4096,
             subscribers_max: 2048,

@@ -10,10 +10,12 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::access::{Access, Scope};
 use super::answer::{self, header_value};
 use super::app::App;
 use super::body::drained;
 use super::cors;
+use super::paths;
 use super::problem::{self, Problem};
 
 /// The most bytes of a request's path, parameters and headers.
@@ -31,7 +33,7 @@ pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: N
         .and_then(|()| check_host(request.headers(), hosts))
         .and_then(|()| if page.is_some() { Ok(()) } else { check_origin(request.headers()) });
     let mut response = match checked {
-        Ok(()) => answer(request, next).await,
+        Ok(()) => answer(&app, request, next).await,
         Err(problem) => problem.into_response(),
     };
     if let Some(origin) = page {
@@ -41,9 +43,13 @@ pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
-async fn answer(request: Request, next: Next) -> Response {
+async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     if let Some(response) = cors::preflight(request.method(), request.headers()) {
         return response;
+    }
+    match access_of(app, &request) {
+        Ok(access) => drop(request.extensions_mut().insert(access)),
+        Err(problem) => return problem.into_response(),
     }
     let asks_for_methods = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
@@ -54,6 +60,29 @@ async fn answer(request: Request, next: Next) -> Response {
         response.headers_mut().extend(methods.map(|methods| (header::ALLOW, methods)));
     }
     response
+}
+
+/// What a request may do, once it is known that it may do what its method and its path say.
+fn access_of(app: &App, request: &Request) -> Result<Access, Problem> {
+    let path = request.uri().path();
+    let Some(tokens) = app.tokens.as_ref().filter(|_| !paths::FOR_ALL.contains(&path)) else {
+        return Ok(Access::everything());
+    };
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = given.and_then(|given| {
+        let (scheme, token) = given.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
+    });
+    let access = token.and_then(|token| tokens.access_of(token)).ok_or_else(|| {
+        Problem::new(problem::UNAUTHORIZED, "send a token that is known, as `Authorization: Bearer TOKEN`")
+    })?;
+    match *request.method() {
+        Method::OPTIONS => {}
+        Method::GET | Method::HEAD if paths::FOR_BEARERS.contains(&path) => {}
+        Method::GET | Method::HEAD => access.check(Scope::Read)?,
+        _ => access.check(Scope::Append)?,
+    }
+    Ok(access)
 }
 
 fn check_size(request: &Request) -> Result<(), Problem> {

@@ -23,8 +23,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::accept::NDJSON;
+use super::access::Access;
 use super::answer::with_type;
-use super::app::check_writable;
 use super::app::{App, params_of};
 use super::body::{BodyLimit, Pieces, kind_of, read_whole, require_lines, unless_stopping};
 use super::paths;
@@ -43,6 +43,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
 
 async fn import(
     State(app): State<Arc<App>>,
+    access: Access,
     headers: HeaderMap,
     uri: Uri,
     body: Body,
@@ -52,7 +53,7 @@ async fn import(
     let closed = |_| Problem::new(problem::CLOSED, "the server is shutting down");
     let turn = Arc::clone(&app.imports).acquire_owned().await.map_err(closed)?;
     let (results, lines) = mpsc::channel(RESULTS_MAX);
-    let results = Results { lines: results, waiting: None };
+    let results = Results { lines: results, waiting: None, access };
     if kind == BodyKind::Lines {
         let (pieces_in, pieces) = mpsc::channel(PIECES_MAX);
         let body = Pieces::new(body, app.config.body_wait_max);
@@ -159,7 +160,7 @@ fn push(importer: &mut Importer, results: &mut Results, number: u64, wire: WireE
     let stream = wire.stream.ok_or_else(|| {
         WireError::field("stream", "is missing; an imported event names its stream").at_line(number)
     })?;
-    check_writable(&stream).map_err(|problem| problem.with("line", number))?;
+    results.access.check_writable(&stream).map_err(|problem| problem.with("line", number))?;
     match importer.push(stream, wire.event)? {
         Some(batch) => results.batch(batch),
         None => Ok(()),
@@ -212,6 +213,8 @@ struct Results {
     lines: mpsc::Sender<Bytes>,
     /// Batches that the client has not been told of, as one.
     waiting: Option<BatchReport>,
+    /// What the client may import.
+    access: Access,
 }
 
 impl Results {

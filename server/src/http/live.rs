@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::accept::{NDJSON, SSE, negotiate};
+use super::access::Access;
 use super::answer::with_type;
 use super::app::App;
 use super::chunks::CHUNK_BYTES;
@@ -37,8 +38,13 @@ pub(crate) fn router() -> Router<Arc<App>> {
     Router::new().route(paths::EVENTS_LIVE, get(follow))
 }
 
-async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, LIVE_PARAMS])?;
+async fn follow(
+    State(app): State<Arc<App>>,
+    access: Access,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, LIVE_PARAMS], &access)?;
     let media_type = negotiate(&headers, &[SSE, NDJSON])?;
     let head = app.store.head();
     let after = match last_event_id(&headers)? {
@@ -48,7 +54,8 @@ async fn follow(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Re
     let end = params.switch("live")?.is_some_and(|live| !live).then_some(head);
     let dialect = if media_type == SSE { Dialect::Blocks } else { Dialect::Lines };
     let shape = Shape::parse(&params, dialect, &app)?;
-    let subscribe = Subscribe::all().after(after).query(parse_query(&params)?).system(params.flag("system")?);
+    let query = access.narrowed(parse_query(&params)?);
+    let subscribe = Subscribe::all().after(after).query(query).system(params.flag("system")?);
 
     let follower = app.followers.join(after).ok_or_else(|| {
         let max = app.config.subscribers_max;

@@ -1,6 +1,7 @@
 //! The store over HTTP: requests in, answers out. What the store promises, the server passes on; it keeps no state.
 
 mod accept;
+mod access;
 mod answer;
 mod app;
 mod append;
@@ -30,7 +31,10 @@ mod snapshots;
 mod status;
 mod streams;
 mod submission;
+mod token;
 mod traffic;
 
+pub(crate) use access::Scope;
 pub(crate) use config::{HttpConfig, ServeConfig};
 pub(crate) use serve::serve;
+pub(crate) use token::{Entry, Hash, TokenFile, Tokens};

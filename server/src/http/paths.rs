@@ -37,3 +37,9 @@ pub(crate) const ALL: [&str; 16] = [
     METRICS,
     VERSION,
 ];
+
+/// Those that answer without a token.
+pub(crate) const FOR_ALL: [&str; 2] = [HEALTH_LIVE, HEALTH_READY];
+
+/// Those that answer whoever has a token, whatever it is good for.
+pub(crate) const FOR_BEARERS: [&str; 2] = [LIMITS, VERSION];

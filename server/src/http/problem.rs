@@ -27,7 +27,9 @@ macro_rules! kinds {
 
 kinds! {
     INVALID 400 "invalid-request" "The request is not valid";
+    UNAUTHORIZED 401 "unauthorized" "The request has no token that is known";
     FORBIDDEN 403 "forbidden" "The request comes from where it must not";
+    SCOPE 403 "not-allowed" "The token is not good for this";
     NOT_FOUND 404 "not-found" "There is no such resource";
     STREAM_NOT_FOUND 404 "stream-not-found" "There is no such stream";
     EVENT_NOT_FOUND 404 "event-not-found" "There is no such event";
@@ -125,6 +127,9 @@ impl IntoResponse for Problem {
         let content_type = HeaderValue::from_static("application/problem+json");
         let mut response =
             (self.status(), [(header::CONTENT_TYPE, content_type)], self.to_json()).into_response();
+        if self.kind == UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::{EventId, Position, Read, Snapshot, StreamInfo, StreamName, StreamVersion};
+use annals::{EventId, Position, Read, RecordedEvent, Snapshot, StreamInfo, StreamName, StreamVersion};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -10,12 +10,13 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::accept::{CLOUD_BATCH, NDJSON, negotiate};
+use super::access::Access;
 use super::answer::{etag, has, header_value, not_modified, tag, with_type};
 use super::app::{App, EventPath, StreamPath};
 use super::listing::{Cursor, Listing, Next, Opened, batch, replay_lines};
 use super::paths;
 use super::problem::{self, Problem};
-use crate::wire::{EVENT_PARAMS, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_read};
+use crate::wire::{EVENT_PARAMS, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_query, parse_read};
 
 /// The parameters that leave events of a stream out of its answer.
 const BOUNDS: &[&str] = &["from", "to", "after", "before", "since", "until"];
@@ -28,16 +29,21 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(paths::EVENTS_REPLAY, get(replay))
 }
 
-async fn read_all(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS])?;
+async fn read_all(
+    State(app): State<Arc<App>>,
+    access: Access,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = app.asked_with_criteria(&uri, &[QUERY_PARAMS, EVENT_PARAMS], &access)?;
     let listing = Listing::asked(&headers, &params)?;
     app.blocking(move |app| {
         let head = app.store.head();
-        let read = parse_read(&params, None, || head)?;
+        let read = parse_read(&params, None, || head)?.query(access.narrowed(parse_query(&params)?));
         let before = params.number("before")?.map(Position::new);
         let is_past =
             before.is_some_and(|before| before <= head.next()) && params.one("after")? != Some("head");
-        let etag = is_past.then(|| range_tag(app, listing, StreamVersion::START));
+        let etag = is_past.then(|| range_tag(app, listing, StreamVersion::START, &access.mark()));
         if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
             return Ok(not_modified(etag.clone()));
         }
@@ -83,13 +89,13 @@ fn stream_tag(
     }
     let is_past = params.number("to")?.is_some_and(|to| info.version >= to.into())
         && params.one("after")? != Some("head");
-    Ok(is_past.then(|| range_tag(app, listing, info.first_version)))
+    Ok(is_past.then(|| range_tag(app, listing, info.first_version, "")))
 }
 
 /// The tag of a range that lies behind the head: what it holds changes only with the history, or when its first events are
 /// no longer held. The range itself stands in the request.
-fn range_tag(app: &App, listing: Listing, first_held: StreamVersion) -> HeaderValue {
-    header_value(&format!("\"{}-{first_held}-{}\"", app.store.history(), listing.letter()))
+fn range_tag(app: &App, listing: Listing, first_held: StreamVersion, mark: &str) -> HeaderValue {
+    header_value(&format!("\"{}-{first_held}-{}{mark}\"", app.store.history(), listing.letter()))
 }
 
 fn tagged(answer: Result<Response, Problem>, etag: Option<HeaderValue>) -> Result<Response, Problem> {
@@ -103,6 +109,7 @@ fn tagged(answer: Result<Response, Problem>, etag: Option<HeaderValue>) -> Resul
 async fn read_by_id(
     State(app): State<Arc<App>>,
     EventPath(id): EventPath,
+    access: Access,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -111,7 +118,11 @@ async fn read_by_id(
     app.blocking(move |app| {
         let after = Position::new(params.number("after")?.unwrap_or(0));
         let count = usize::try_from(listing.reach(params.number("limit")?)).unwrap_or(usize::MAX);
-        let events = Opened::new(app.store.events_with_id(id.clone(), after)?.take(count))?;
+        let found = app.store.events_with_id(id.clone(), after)?;
+        let seen = move |event: &Result<RecordedEvent, _>| {
+            event.as_ref().map_or(true, |event| access.sees(event.stream()))
+        };
+        let events = Opened::new(found.filter(seen).take(count))?;
         if events.is_empty() && after == Position::START && count > 0 {
             return Err(no_event(&id));
         }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
+use super::access::Access;
 use super::answer;
 use super::app::{App, StreamPath};
 use super::paths;
@@ -27,7 +28,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
     Router::new().route(paths::STREAMS, get(list)).route(paths::STREAM, get(show))
 }
 
-async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+async fn list(State(app): State<Arc<App>>, access: Access, uri: Uri) -> Result<Response, Problem> {
     let params = app.asked(&uri, &[&["prefix", "category", "after", "limit"]])?;
     let limit = params.number("limit")?.unwrap_or(STREAMS_DEFAULT);
     if !(1..=STREAMS_MAX).contains(&limit) {
@@ -35,19 +36,20 @@ async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem
             WireError::field("limit", format!("is {limit}; from 1 to {STREAMS_MAX} are allowed")).into()
         );
     }
-    let answer = app.blocking(move |app| page(app, uri.path(), &params, limit)).await?;
+    let answer = app.blocking(move |app| page(app, &access, uri.path(), &params, limit)).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 /// The first `limit` streams that are wanted, and how to ask for more.
-fn page(app: &App, path: &str, params: &Params, limit: u64) -> Result<PageAnswer, Problem> {
+fn page(app: &App, access: &Access, path: &str, params: &Params, limit: u64) -> Result<PageAnswer, Problem> {
     let mut last = Position::new(params.number("after")?.unwrap_or(0));
     let (prefix, category) = (params.one("prefix")?, params.one("category")?);
     let mut streams = Vec::new();
     for info in app.store.streams(last)? {
         let info = info?;
         let wanted = prefix.is_none_or(|prefix| info.name.as_str().starts_with(prefix))
-            && category.is_none_or(|category| info.name.category() == category);
+            && category.is_none_or(|category| info.name.category() == category)
+            && access.sees(info.name.as_str());
         if !wanted {
             continue;
         }

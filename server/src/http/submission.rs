@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use annals::{Append, AppendError, Receipt};
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::{HeaderMap, Uri, header};
 
+use super::access::Access;
 use super::app::{App, params_of};
 use super::body::{BodyLimit, HeldBody, read_whole};
 use super::condition::Condition;
@@ -21,6 +22,7 @@ pub(super) struct Submission {
     app: Arc<App>,
     uri: Uri,
     headers: HeaderMap,
+    access: Access,
     body: Body,
 }
 
@@ -28,15 +30,21 @@ impl FromRequest<Arc<App>> for Submission {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Submission, Problem> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let access = Access::from_request_parts(&mut head, app).await?;
         refuse_idempotency_key(&head.headers)?;
-        Ok(Submission { app: Arc::clone(app), uri: head.uri, headers: head.headers, body })
+        Ok(Submission { app: Arc::clone(app), uri: head.uri, headers: head.headers, access, body })
     }
 }
 
 impl Submission {
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// What it may do.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Its parameters, each one of `known`.
