@@ -6,6 +6,7 @@ mod cloudevents;
 mod following;
 mod importing;
 mod metrics;
+mod openapi;
 mod page;
 mod reading;
 mod refusing;

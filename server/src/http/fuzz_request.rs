@@ -162,6 +162,7 @@ fn check(method: &Method, head: &Parts, body: &[u8]) {
             let lines = body.strip_suffix(b"\n").map(|lines| lines.split(|byte| *byte == b'\n'));
             assert!(body.is_empty() || lines.is_some_and(|mut lines| lines.all(is_json)), "{head:?}");
         }
+        (_, Some("text/html; charset=utf-8")) => assert!(body.starts_with(b"<!doctype html>"), "{head:?}"),
         (_, Some(PROMETHEUS)) => {
             assert!(
                 std::str::from_utf8(body).is_ok_and(|text| text.starts_with("# HELP annals_")),
@@ -195,6 +196,7 @@ pub(crate) fn seeds() -> Vec<String> {
         "/streams/order-1",
         "/health/ready",
         "/metrics",
+        "/openapi.json",
         "/limits",
         "/events/",
     ];

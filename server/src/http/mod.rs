@@ -22,6 +22,7 @@ mod import;
 mod listing;
 mod live;
 mod metrics;
+mod openapi;
 mod paths;
 mod problem;
 mod read;

@@ -17,9 +17,11 @@ pub(crate) const HEALTH_READY: &str = "/health/ready";
 pub(crate) const LIMITS: &str = "/limits";
 pub(crate) const METRICS: &str = "/metrics";
 pub(crate) const VERSION: &str = "/version";
+pub(crate) const OPENAPI: &str = "/openapi.json";
+pub(crate) const DOCS: &str = "/docs";
 
 /// All of them.
-pub(crate) const ALL: [&str; 16] = [
+pub(crate) const ALL: [&str; 18] = [
     EVENTS,
     EVENTS_EMPTY,
     EVENTS_STREAM,
@@ -36,10 +38,12 @@ pub(crate) const ALL: [&str; 16] = [
     LIMITS,
     METRICS,
     VERSION,
+    OPENAPI,
+    DOCS,
 ];
 
 /// Those that answer without a token.
 pub(crate) const FOR_ALL: [&str; 2] = [HEALTH_LIVE, HEALTH_READY];
 
 /// Those that answer whoever has a token, whatever it is good for.
-pub(crate) const FOR_BEARERS: [&str; 2] = [LIMITS, VERSION];
+pub(crate) const FOR_BEARERS: [&str; 4] = [LIMITS, VERSION, OPENAPI, DOCS];

@@ -20,9 +20,13 @@ pub(crate) struct Kind {
 }
 
 macro_rules! kinds {
-    ($($kind:ident $status:literal $name:literal $title:literal;)*) => {$(
+    ($($kind:ident $status:literal $name:literal $title:literal;)*) => { $(
         pub(crate) const $kind: &Kind = &Kind { status: $status, name: $name, title: $title };
-    )*};
+    )*
+
+    /// All of them.
+    pub(crate) const KINDS: &[&Kind] = &[$($kind),*];
+    };
 }
 
 kinds! {
@@ -53,6 +57,27 @@ kinds! {
     BUSY 503 "busy" "The server has no room for more of this";
     CLOSED 503 "closed" "The server is shutting down";
     NO_SPACE 507 "no-space" "There is no space for more events";
+}
+
+/// Those that any request may have, wherever it goes.
+pub(crate) const ANYWHERE: &[&Kind] =
+    &[INVALID, UNAUTHORIZED, FORBIDDEN, SCOPE, HEAD_TOO_LARGE, INTERNAL, WARMING, CLOSED];
+
+impl Kind {
+    /// Its name among all problems of the world.
+    pub(crate) fn urn(&self) -> String {
+        format!("urn:annals:problem:{}", self.name)
+    }
+
+    /// The status of its answers.
+    pub(crate) fn status_code(&self) -> u16 {
+        self.status
+    }
+
+    /// What it is called.
+    pub(crate) fn title(&self) -> &'static str {
+        self.title
+    }
 }
 
 /// One problem.
@@ -111,7 +136,7 @@ impl Problem {
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &format_args!("urn:annals:problem:{}", self.kind.name))?;
+        map.serialize_entry("type", &self.kind.urn())?;
         map.serialize_entry("title", self.kind.title)?;
         map.serialize_entry("status", &self.kind.status)?;
         map.serialize_entry("detail", &self.detail)?;

@@ -19,7 +19,7 @@ use super::config::ServeConfig;
 use super::connection::serve_connection;
 use super::problem::{self, Problem};
 use super::token::Tokens;
-use super::{append, guard, import, live, metrics, read, snapshots, status, streams, traffic};
+use super::{append, guard, import, live, metrics, openapi, read, snapshots, status, streams, traffic};
 
 /// How long to wait when no connection can be accepted, as when too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -108,6 +108,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .merge(import::router())
         .merge(status::router())
         .merge(metrics::router())
+        .merge(openapi::router())
         .fallback(async || Problem::new(problem::NOT_FOUND, "no resource has this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(problem::METHOD, "the `Allow` header names the methods that the resource has")

@@ -1,0 +1,312 @@
+//! The table of operations: what each route takes, gives and refuses.
+
+use super::super::paths;
+use super::super::problem::{self as no, Kind};
+use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, QUERY_PARAMS, STREAM_PARAMS};
+
+/// One method of one route.
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) name: &'static str,
+    pub(super) does: &'static str,
+    /// Its parameters, beside those of the path.
+    pub(super) asks: &'static [&'static [&'static str]],
+    /// The headers that mean something to it, and what.
+    pub(super) heeds: &'static [(&'static str, &'static str)],
+    pub(super) takes: Takes,
+    pub(super) gives: &'static [(u16, Gives)],
+    /// Problems beside those that every route may have.
+    pub(super) refuses: &'static [&'static Kind],
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub(super) enum Takes {
+    Nothing,
+    /// Events in any form.
+    Events,
+    /// Events of any number.
+    Lines,
+    Transaction,
+    /// A state, as any JSON.
+    State,
+}
+
+/// What is answered.
+#[derive(Clone, Copy)]
+pub(super) enum Gives {
+    Nothing,
+    /// What the client has still holds.
+    Unchanged,
+    /// JSON of a schema.
+    Schema(&'static str),
+    /// Events in any form.
+    Events,
+    Replay,
+    Live,
+    Progress,
+    Numbers,
+    Page,
+}
+
+const HISTORY: &[&str] = &["history"];
+const IF_MATCH: (&str, &str) = ("If-Match", "The versions that the stream may have, or *: it exists.");
+const IF_NONE_MATCH_APPEND: (&str, &str) = ("If-None-Match", "*: the stream does not exist.");
+const IF_NONE_MATCH: (&str, &str) = ("If-None-Match", "The ETag of what the client has.");
+const LAST_EVENT_ID: (&str, &str) =
+    ("Last-Event-ID", "The last position that the client got; beats `after`.");
+
+/// What an append can be refused for.
+const OF_APPENDS: &[&Kind] =
+    &[no::DIFFERS, no::TOO_LARGE, no::TOO_SLOW, no::MEDIA_TYPE, no::NO_SPACE, no::FAILED, no::READ_ONLY];
+
+const BASE: Operation = Operation {
+    method: "get",
+    path: "",
+    name: "",
+    does: "",
+    asks: &[],
+    heeds: &[],
+    takes: Takes::Nothing,
+    gives: &[],
+    refuses: &[],
+};
+
+/// All of them, in the order of the paths.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        path: paths::EVENTS,
+        name: "readAll",
+        does: "Read all events in the order of their positions. Any other parameter is a criterion for tags and metadata",
+        asks: &[QUERY_PARAMS, EVENT_PARAMS],
+        heeds: &[IF_NONE_MATCH],
+        gives: &[(200, Gives::Events), (304, Gives::Unchanged)],
+        refuses: &[no::HISTORY, no::NOT_ACCEPTABLE, no::EVENT_NOT_FOUND, no::DAMAGED],
+        ..BASE
+    },
+    Operation {
+        method: "post",
+        path: paths::EVENTS,
+        name: "publish",
+        does: "Publish events, each to the stream that it names or its type begins with",
+        takes: Takes::Events,
+        gives: &[(202, Gives::Schema("Published"))],
+        refuses: OF_APPENDS,
+        ..BASE
+    },
+    Operation {
+        path: paths::EVENTS_STREAM,
+        name: "readStream",
+        does: "Read a stream",
+        asks: &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS],
+        heeds: &[IF_NONE_MATCH],
+        gives: &[(200, Gives::Events), (304, Gives::Unchanged)],
+        refuses: &[no::STREAM_NOT_FOUND, no::HISTORY, no::NOT_ACCEPTABLE, no::EVENT_NOT_FOUND],
+        ..BASE
+    },
+    Operation {
+        method: "post",
+        path: paths::EVENTS_STREAM,
+        name: "append",
+        does: "Append events to a stream, all or none",
+        asks: &[&["expectedVersion"]],
+        heeds: &[IF_MATCH, IF_NONE_MATCH_APPEND],
+        takes: Takes::Events,
+        gives: &[(201, Gives::Schema("Appended"))],
+        refuses: &[
+            no::CONFLICT,
+            no::PRECONDITION,
+            no::DIFFERS,
+            no::TOO_LARGE,
+            no::TOO_SLOW,
+            no::MEDIA_TYPE,
+            no::NO_SPACE,
+            no::FAILED,
+            no::READ_ONLY,
+        ],
+    },
+    Operation {
+        path: paths::EVENTS_REPLAY,
+        name: "replay",
+        does: "Replay a stream from its first event or its newest snapshot",
+        asks: &[STREAM_PARAMS, &["asOf", "snapshot"], HISTORY],
+        gives: &[(200, Gives::Replay)],
+        refuses: &[no::STREAM_NOT_FOUND, no::HISTORY, no::NOT_ACCEPTABLE],
+        ..BASE
+    },
+    Operation {
+        path: paths::EVENTS_SNAPSHOT,
+        name: "newestSnapshot",
+        does: "The newest usable snapshot of a stream",
+        asks: &[HISTORY],
+        gives: &[(200, Gives::Schema("Snapshot"))],
+        refuses: &[no::SNAPSHOT_NOT_FOUND, no::HISTORY],
+        ..BASE
+    },
+    Operation {
+        method: "put",
+        path: paths::EVENTS_SNAPSHOT,
+        name: "saveSnapshot",
+        does: "Save the state of a stream at a version",
+        asks: &[&["version"]],
+        takes: Takes::State,
+        gives: &[(200, Gives::Schema("SavedSnapshot"))],
+        refuses: &[no::CONFLICT, no::TOO_LARGE, no::TOO_SLOW, no::MEDIA_TYPE],
+        ..BASE
+    },
+    Operation {
+        method: "delete",
+        path: paths::EVENTS_SNAPSHOT,
+        name: "dropSnapshots",
+        does: "Drop the snapshots of a stream",
+        gives: &[(204, Gives::Nothing)],
+        ..BASE
+    },
+    Operation {
+        path: paths::EVENTS_BY_ID,
+        name: "readById",
+        does: "The events with an id; several streams may each have one",
+        asks: &[&["after", "limit", "cloudEvents"], HISTORY],
+        gives: &[(200, Gives::Events)],
+        refuses: &[no::EVENT_NOT_FOUND, no::HISTORY, no::NOT_ACCEPTABLE],
+        ..BASE
+    },
+    Operation {
+        path: paths::EVENTS_LIVE,
+        name: "follow",
+        does: "Follow events: what is there, then what comes. Any other parameter is a criterion for tags and metadata",
+        asks: &[QUERY_PARAMS, LIVE_PARAMS],
+        heeds: &[LAST_EVENT_ID],
+        gives: &[(200, Gives::Live)],
+        refuses: &[no::HISTORY, no::NOT_ACCEPTABLE, no::BUSY],
+        ..BASE
+    },
+    Operation {
+        method: "post",
+        path: paths::TRANSACTIONS,
+        name: "transact",
+        does: "Append to several streams, all or none",
+        takes: Takes::Transaction,
+        gives: &[(201, Gives::Schema("TransactionReceipt"))],
+        refuses: &[
+            no::CONFLICT,
+            no::MATCHED,
+            no::DIFFERS,
+            no::TOO_LARGE,
+            no::TOO_SLOW,
+            no::MEDIA_TYPE,
+            no::NO_SPACE,
+            no::FAILED,
+            no::READ_ONLY,
+        ],
+        ..BASE
+    },
+    Operation {
+        method: "post",
+        path: paths::IMPORT,
+        name: "import",
+        does: "Import events of any number, in batches; what is there already is not written again",
+        takes: Takes::Lines,
+        gives: &[(200, Gives::Progress)],
+        refuses: &[no::MEDIA_TYPE],
+        ..BASE
+    },
+    Operation {
+        path: paths::STREAMS,
+        name: "listStreams",
+        does: "The streams, in the order of their first events",
+        asks: &[&["prefix", "category", "after", "limit"], HISTORY],
+        gives: &[(200, Gives::Schema("Streams"))],
+        refuses: &[no::HISTORY],
+        ..BASE
+    },
+    Operation {
+        path: paths::STREAM,
+        name: "showStream",
+        does: "What is known of a stream",
+        asks: &[HISTORY],
+        gives: &[(200, Gives::Schema("Stream"))],
+        refuses: &[no::STREAM_NOT_FOUND, no::HISTORY],
+        ..BASE
+    },
+    Operation {
+        path: paths::HEALTH_LIVE,
+        name: "live",
+        does: "Whether the process answers; needs no token",
+        gives: &[(200, Gives::Schema("Health"))],
+        ..BASE
+    },
+    Operation {
+        path: paths::HEALTH_READY,
+        name: "ready",
+        does: "Whether appends are taken; needs no token",
+        gives: &[(200, Gives::Schema("Health")), (503, Gives::Schema("Health"))],
+        ..BASE
+    },
+    Operation {
+        path: paths::LIMITS,
+        name: "limits",
+        does: "Every limit",
+        gives: &[(200, Gives::Schema("Limits"))],
+        ..BASE
+    },
+    Operation {
+        path: paths::METRICS,
+        name: "metrics",
+        does: "Numbers for Prometheus",
+        gives: &[(200, Gives::Numbers)],
+        ..BASE
+    },
+    Operation {
+        path: paths::VERSION,
+        name: "version",
+        does: "The version of the server and the history of its store",
+        gives: &[(200, Gives::Schema("Version"))],
+        ..BASE
+    },
+    Operation {
+        path: paths::OPENAPI,
+        name: "openapi",
+        does: "This document",
+        gives: &[(200, Gives::Schema("Document"))],
+        refuses: &[no::NOT_FOUND, no::METHOD],
+        ..BASE
+    },
+    Operation {
+        path: paths::DOCS,
+        name: "docs",
+        does: "This document for people",
+        gives: &[(200, Gives::Page)],
+        ..BASE
+    },
+];
+
+/// Every parameter: its name, its type, and what it means.
+pub(super) const PARAMETERS: &[(&str, &str, &str)] = &[
+    ("types", "string", "The type is one of these, separated by commas, or repeated."),
+    ("tags", "string", "All of these tags are there, separated by commas, or repeated."),
+    ("streams", "string", "The stream is one of these, separated by commas, or repeated."),
+    ("prefix", "string", "The name of the stream begins so."),
+    ("categories", "string", "The category is one of these, separated by commas, or repeated."),
+    ("category", "string", "The category of the stream."),
+    ("correlationId", "string", "The correlation id of the metadata."),
+    ("tenantId", "string", "The tenant id of the metadata."),
+    ("after", "string", "Only what lies after this position, exclusive; `head` is what only comes."),
+    ("before", "integer", "Only what lies before this position, exclusive."),
+    ("since", "string", "Only what was committed at this time or later."),
+    ("until", "string", "Only what was committed at this time or earlier."),
+    ("direction", "string", "`forward` or `backward`."),
+    ("limit", "integer", "At most so many. Default: everything in lines, 100 in a page."),
+    ("system", "boolean", "Also streams of the store itself; for the scope admin."),
+    ("history", "string", "The history that the cursor was made in; 409 when it is another one now."),
+    ("cloudEvents", "string", "`binary`: one event, with its attributes as headers."),
+    ("from", "integer", "From this version of the stream on, inclusive."),
+    ("to", "integer", "Up to this version of the stream, inclusive."),
+    ("expectedVersion", "string", "A version, `none`, `exists` or `any`; 409 when it is another one."),
+    ("asOf", "string", "Only what had been committed at this time."),
+    ("snapshot", "boolean", "Begin with the newest usable snapshot."),
+    ("version", "integer", "The version that the state stands for."),
+    ("live", "boolean", "`false`: end at the head."),
+    ("envelope", "string", "`true`: the whole event as data; `cloudevents`: as a CloudEvent."),
+];
