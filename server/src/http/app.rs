@@ -18,7 +18,7 @@ use super::traffic::Traffic;
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
 /// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
-const IMPORTS_MAX: usize = 8;
+pub(crate) const IMPORTS_MAX: usize = 8;
 
 /// The state of the server.
 pub(crate) struct App {

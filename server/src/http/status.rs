@@ -1,6 +1,7 @@
 //! How the server is: alive, ready, with which limits, of which version.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use annals::{Health, LABEL_BYTES_MAX, NAME_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::answer;
-use super::app::App;
+use super::app::{App, IMPORTS_MAX};
 use super::guard::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::listing::PAGE_EVENTS_DEFAULT;
 use super::paths;
@@ -64,10 +65,19 @@ async fn limits(State(app): State<Arc<App>>) -> Response {
         "headersMax": HEADERS_MAX,
         "connectionsMax": app.config.connections_max,
         "subscribersMax": app.config.subscribers_max,
+        "importsMax": IMPORTS_MAX,
+        "headWaitMsMax": milliseconds(app.config.head_wait_max),
+        "bodyWaitMsMax": milliseconds(app.config.body_wait_max),
+        "bodyBytesPerSecondMin": app.config.body_bytes_per_second_min,
+        "writeWaitMsMax": milliseconds(app.config.write_wait_max),
         "pageEventsDefault": PAGE_EVENTS_DEFAULT,
         "pageStreamsMax": STREAMS_MAX,
     });
     answer::json(StatusCode::OK, &answer)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn version(State(app): State<Arc<App>>) -> Response {
