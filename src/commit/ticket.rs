@@ -58,6 +58,10 @@ impl Slot {
     fn tell(&self, outcome: Told) {
         let waker = {
             let mut state = lock(&self.state);
+            // Whoever was told once has acted on it: nothing takes that back.
+            if state.done {
+                return;
+            }
             state.outcome = Some(outcome);
             state.done = true;
             state.waker.take()
