@@ -5,6 +5,7 @@ mod bounding;
 mod cloudevents;
 mod following;
 mod importing;
+mod keeping;
 mod metrics;
 mod openapi;
 mod page;

@@ -7,12 +7,21 @@ use super::EventStore;
 use super::keeper::Keeper;
 use crate::backup::{BackupReport, Source, back_up};
 use crate::error::{AppendError, Error};
-use crate::model::{Deletion, ExpectedVersion, StreamName, StreamSettings, StreamVersion};
+use crate::model::{Deletion, ExpectedVersion, Position, StreamName, StreamSettings, StreamVersion};
 use crate::scavenge::{Scavenge, ScavengeReport};
 
 impl EventStore {
     fn keeper(&self) -> Result<Keeper<'_>, Error> {
         Ok(Keeper { core: self.running()?, committer: self.committer()? })
+    }
+
+    /// Whether every event that was ever appended is shown: no stream has settings or was deleted, and no segment was
+    /// dropped or rewritten.
+    pub fn keeps_everything(&self) -> bool {
+        let core = self.core();
+        let (_, parts) = core.reader.snapshot();
+        core.lifecycles.newest() == Position::START
+            && !parts.iter().any(|part| part.segment.header.is_rewritten())
     }
 
     /// Sets which of a stream's events are shown, in place of what was set before. The stream need not exist yet.

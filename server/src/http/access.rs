@@ -18,7 +18,7 @@ pub(crate) enum Scope {
     Read,
     /// Append, publish and import events, and save snapshots.
     Append,
-    /// See the streams of the store itself.
+    /// See the streams of the store itself, set and delete streams, scavenge and back up.
     Admin,
 }
 

@@ -32,11 +32,11 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
     let stream = stream.writable()?;
     let condition = sent.condition()?;
     let kind = kind_of(sent.headers())?;
-    let asked = condition.clone();
+    let (asked, has_key) = (condition.clone(), sent.has_key());
     let committed = sent.commit(move |app, body| {
         let sent = parse(app, body, &kind)?;
         let events = of_stream(sent.events, &stream)?;
-        let expected = asked.resolve(&app.store, &stream)?;
+        let expected = asked.resolve(&app.store, &stream, has_key)?;
         Ok((Append::to(stream, expected, events), ()))
     });
     let (receipt, ()) = committed.await.map_err(|problem| condition.refusal(problem))?;

@@ -44,13 +44,22 @@ impl Condition {
         }
     }
 
-    /// The one expected version to append with. Of several, that which the stream has.
+    /// The one expected version to append with. Of several, that which the stream has, or when the append has a key and the
+    /// stream has none of them, one that it does not have.
     pub(crate) fn resolve(
         &self,
         store: &EventStore,
         stream: &StreamName,
+        has_key: bool,
     ) -> Result<ExpectedVersion, Problem> {
         match self {
+            // Under a key the append may have been made already: only the store can say that it has not.
+            Condition::AnyOf(versions) if has_key => {
+                let actual = version_of(store, stream)?;
+                let first = versions.first().copied().unwrap_or_default();
+                let expected = if versions.contains(&actual) { actual } else { first };
+                Ok(ExpectedVersion::Exactly(expected))
+            }
             Condition::Parameter(expected) | Condition::Header(expected) => Ok(*expected),
             Condition::AnyOf(versions) => {
                 let actual = version_of(store, stream)?;

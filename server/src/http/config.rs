@@ -33,6 +33,8 @@ pub(crate) struct HttpConfig {
     pub(crate) hosts: Vec<String>,
     /// The file of tokens. Default: none, and nobody is asked for one.
     pub(crate) tokens: Option<PathBuf>,
+    /// The directory below which `POST /admin/backup` makes backups. Default: none, and it is refused.
+    pub(crate) backups: Option<PathBuf>,
     /// The origins whose web pages may read and write, such as `https://app.example`; `*` is every origin. Default: none.
     pub(crate) cors_origins: Vec<String>,
     /// The connections open at one time; further ones wait to be accepted. Default: 4096.
@@ -81,6 +83,7 @@ impl Default for HttpConfig {
         HttpConfig {
             hosts: Vec::new(),
             tokens: None,
+            backups: None,
             cors_origins: Vec::new(),
             connections_max: 4096,
             subscribers_max: 2048,

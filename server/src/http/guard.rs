@@ -80,6 +80,7 @@ fn access_of(app: &App, request: &Request) -> Result<Access, Problem> {
         Method::OPTIONS => {}
         Method::GET | Method::HEAD if paths::FOR_BEARERS.contains(&path) => {}
         Method::GET | Method::HEAD => access.check(Scope::Read)?,
+        _ if path.starts_with(paths::ADMIN) => access.check(Scope::Admin)?,
         _ => access.check(Scope::Append)?,
     }
     Ok(access)

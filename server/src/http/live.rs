@@ -242,6 +242,7 @@ impl Writer {
                 self.write_progress(out, "caughtUp", *position);
                 self.caught_up = true;
             }
+            Delivery::Skipped { from, to } => self.write_skipped(out, *from, *to),
             // A delivery of a later version says nothing that this one could pass on.
             _ => {}
         }
@@ -261,6 +262,19 @@ impl Writer {
         out.extend_from_slice(b"\ndata: ");
         self.shape.write(out, event);
         out.extend_from_slice(b"\n\n");
+    }
+
+    /// Tells of events that the client does not get because retention took them.
+    fn write_skipped(&mut self, out: &mut Vec<u8>, from: Position, to: Position) {
+        let range = format!("{{\"from\":{from},\"to\":{to},\"reason\":\"retention\"}}");
+        match self.dialect {
+            Dialect::Lines => out.extend_from_slice(format!("{{\"skipped\":{range}}}\n").as_bytes()),
+            Dialect::Blocks => {
+                let block = format!("id: {to}\nevent: annals-skipped\ndata: {range}\n\n");
+                out.extend_from_slice(block.as_bytes());
+            }
+        }
+        self.told = self.told.max(to);
     }
 
     fn write_progress(&mut self, out: &mut Vec<u8>, mark: &str, position: Position) {
@@ -336,6 +350,19 @@ mod tests {
         let mut writer = writer(Dialect::Lines, 5, None);
         assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "{\"checkpoint\":7}\n");
         assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "{\"caughtUp\":7}\n");
+    }
+
+    #[test]
+    fn what_retention_took_is_told_with_its_positions() {
+        let skipped = || Delivery::Skipped { from: Position::new(6), to: Position::new(9) };
+        let range = r#"{"from":6,"to":9,"reason":"retention"}"#;
+        assert_eq!(
+            told(&mut writer(Dialect::Lines, 5, None), skipped()),
+            format!("{{\"skipped\":{range}}}\n")
+        );
+        let mut blocks = writer(Dialect::Blocks, 5, None);
+        assert_eq!(told(&mut blocks, skipped()), format!("id: 9\nevent: annals-skipped\ndata: {range}\n\n"));
+        assert_eq!(blocks.told, Position::new(9));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) mod fuzz;
 pub(crate) mod fuzz_request;
 mod guard;
 mod import;
+mod keeping;
 mod listing;
 mod live;
 mod metrics;

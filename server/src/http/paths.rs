@@ -12,6 +12,11 @@ pub(crate) const TRANSACTIONS: &str = "/transactions";
 pub(crate) const IMPORT: &str = "/import";
 pub(crate) const STREAMS: &str = "/streams";
 pub(crate) const STREAM: &str = "/streams/{stream}";
+pub(crate) const STREAM_METADATA: &str = "/streams/{stream}/metadata";
+/// What begins the paths of those who run the store.
+pub(crate) const ADMIN: &str = "/admin/";
+pub(crate) const SCAVENGE: &str = "/admin/scavenge";
+pub(crate) const BACKUP: &str = "/admin/backup";
 pub(crate) const HEALTH_LIVE: &str = "/health/live";
 pub(crate) const HEALTH_READY: &str = "/health/ready";
 pub(crate) const LIMITS: &str = "/limits";
@@ -21,7 +26,7 @@ pub(crate) const OPENAPI: &str = "/openapi.json";
 pub(crate) const DOCS: &str = "/docs";
 
 /// All of them.
-pub(crate) const ALL: [&str; 18] = [
+pub(crate) const ALL: [&str; 21] = [
     EVENTS,
     EVENTS_EMPTY,
     EVENTS_STREAM,
@@ -33,6 +38,9 @@ pub(crate) const ALL: [&str; 18] = [
     IMPORT,
     STREAMS,
     STREAM,
+    STREAM_METADATA,
+    SCAVENGE,
+    BACKUP,
     HEALTH_LIVE,
     HEALTH_READY,
     LIMITS,

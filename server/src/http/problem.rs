@@ -2,7 +2,10 @@
 //!
 //! The `type` of a problem is stable; a program branches on it. The `detail` is for people and may change.
 
-use annals::{AppendError, Error, ExpectedVersion, ImportError, NameError, SnapshotError};
+use annals::{
+    AppendError, Deletion, Error, ExpectedVersion, ImportError, NameError, SnapshotError, StreamName,
+    StreamVersion,
+};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::ser::SerializeMap;
@@ -45,9 +48,11 @@ kinds! {
     MATCHED 409 "condition-failed" "An event matches a query that none was to match";
     DIFFERS 409 "event-differs" "An event with this id says something else";
     HISTORY 409 "history-changed" "The cursor belongs to another history";
+    GONE 410 "stream-gone" "The stream was deleted";
     PRECONDITION 412 "precondition-failed" "The stream is not at the expected version";
     TOO_LARGE 413 "too-large" "Something is larger than the limits allow";
     MEDIA_TYPE 415 "unsupported-media-type" "The content type is not one that is understood here";
+    KEY_REUSED 422 "idempotency-key-reused" "Another request was made under this idempotency key";
     HEAD_TOO_LARGE 431 "head-too-large" "The path and the headers are larger than the limits allow";
     INTERNAL 500 "internal" "The server could not do it";
     DAMAGED 500 "damaged" "Stored bytes are not what was written";
@@ -115,6 +120,11 @@ impl Problem {
             self.kind = PRECONDITION;
         }
         self
+    }
+
+    /// What it says to people.
+    pub(crate) fn detail(self) -> String {
+        self.detail
     }
 
     /// The status of the answer.
@@ -214,6 +224,12 @@ impl From<AppendError> for Problem {
                 .with("size", size)
                 .with("unit", unit)
                 .with("max", max),
+            AppendError::Gone { stream, version } => gone(&stream, version, "hard", detail),
+            // Under which name the store knows the key is nothing to the client.
+            AppendError::KeyTaken { .. } => Problem::new(
+                KEY_REUSED,
+                "another request was made under this `Idempotency-Key`, with another body; give this one another key",
+            ),
             AppendError::Invalid { .. } => Problem::invalid(detail),
             AppendError::Store(error) => error.into(),
             _ => Problem::new(INTERNAL, detail),
@@ -243,12 +259,24 @@ impl From<Error> for Problem {
                 let problem = Problem::new(WARMING, error.to_string()).with("indexesMissing", *missing);
                 Problem { retry_after: Some(*seconds), ..problem }
             }
+            Error::Gone { stream, version, deletion } => {
+                let how = if *deletion == Deletion::Hard { "hard" } else { "soft" };
+                gone(stream, *version, how, error.to_string())
+            }
             Error::ReadOnly => Problem::new(READ_ONLY, error.to_string()),
             Error::Closed => Problem::new(CLOSED, error.to_string()),
             Error::Invalid { .. } => Problem::invalid(error.to_string()),
             _ => Problem::new(INTERNAL, error.to_string()),
         }
     }
+}
+
+/// A stream that was deleted.
+fn gone(stream: &StreamName, version: StreamVersion, how: &str, detail: String) -> Problem {
+    Problem::new(GONE, detail)
+        .with("stream", stream.as_str())
+        .with("actualVersion", json!(version))
+        .with("deleted", how)
 }
 
 impl From<SnapshotError> for Problem {

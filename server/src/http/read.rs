@@ -41,8 +41,10 @@ async fn read_all(
         let head = app.store.head();
         let read = parse_read(&params, None, || head)?.query(access.narrowed(parse_query(&params)?));
         let before = params.number("before")?.map(Position::new);
-        let is_past =
-            before.is_some_and(|before| before <= head.next()) && params.one("after")? != Some("head");
+        // Where events go, what lies behind the head changes, too.
+        let is_past = before.is_some_and(|before| before <= head.next())
+            && params.one("after")? != Some("head")
+            && app.store.keeps_everything();
         let etag = is_past.then(|| range_tag(app, listing, StreamVersion::START, &access.mark()));
         if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
             return Ok(not_modified(etag.clone()));
@@ -63,7 +65,7 @@ async fn read_stream(
     let listing = Listing::asked(&headers, &params)?;
     app.blocking(move |app| {
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
-        let info = stream_info(app, &stream)?;
+        let info = shown_info(app, &stream)?;
         let etag = stream_tag(app, listing, &info, &params)?;
         if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
             return Ok(not_modified(etag.clone()));
@@ -153,7 +155,7 @@ async fn replay(
             if let Some(time) = params.time("asOf")? {
                 read = read.until(time);
             }
-            stream_info(app, &stream)?;
+            shown_info(app, &stream)?;
             let snapshot = if with_snapshot { usable_snapshot(app, &stream, &params)? } else { None };
             if let Some(snapshot) = &snapshot {
                 read = read.from(snapshot.version.next());
@@ -189,6 +191,18 @@ pub(crate) fn stream_info(app: &App, stream: &StreamName) -> Result<StreamInfo, 
         )
         .with("stream", stream.as_str())
     })
+}
+
+/// What is known of a stream that exists and is not deleted.
+fn shown_info(app: &App, stream: &StreamName) -> Result<StreamInfo, Problem> {
+    let info = stream_info(app, stream)?;
+    match info.deletion {
+        None => Ok(info),
+        Some(deletion) => {
+            let (stream, version) = (info.name, info.version);
+            Err(annals::Error::Gone { stream, version, deletion }.into())
+        }
+    }
 }
 
 fn no_event(id: &EventId) -> Problem {

@@ -19,7 +19,9 @@ use super::config::ServeConfig;
 use super::connection::serve_connection;
 use super::problem::{self, Problem};
 use super::token::Tokens;
-use super::{append, guard, import, live, metrics, openapi, read, snapshots, status, streams, traffic};
+use super::{
+    append, guard, import, keeping, live, metrics, openapi, read, snapshots, status, streams, traffic,
+};
 
 /// How long to wait when no connection can be accepted, as when too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -105,6 +107,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .merge(live::router())
         .merge(snapshots::router())
         .merge(streams::router())
+        .merge(keeping::router())
         .merge(import::router())
         .merge(status::router())
         .merge(metrics::router())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::{Position, StreamInfo, StreamVersion};
+use annals::{Deletion, Position, StreamInfo, StreamVersion};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::access::Access;
 use super::answer;
 use super::app::{App, StreamPath};
+use super::keeping::{Settings, delete};
 use super::paths;
 use super::problem::Problem;
 use super::read::stream_info;
@@ -25,7 +26,7 @@ const STREAMS_DEFAULT: u64 = 100;
 pub(crate) const STREAMS_MAX: u64 = 10_000;
 
 pub(crate) fn router() -> Router<Arc<App>> {
-    Router::new().route(paths::STREAMS, get(list)).route(paths::STREAM, get(show))
+    Router::new().route(paths::STREAMS, get(list)).route(paths::STREAM, get(show).delete(delete))
 }
 
 async fn list(State(app): State<Arc<App>>, access: Access, uri: Uri) -> Result<Response, Problem> {
@@ -57,7 +58,7 @@ fn page(app: &App, access: &Access, path: &str, params: &Params, limit: u64) -> 
             let params = params.clone().replaced("after", last.get());
             return Ok(PageAnswer { streams, next: Some(format!("{path}?{}", params.encode())) });
         }
-        last = info.first_position;
+        last = info.begins_at;
         streams.push(StreamAnswer::from(&info));
     }
     Ok(PageAnswer { streams, next: None })
@@ -90,6 +91,10 @@ struct StreamAnswer {
     first_recorded_at: String,
     last_recorded_at: String,
     bytes: u64,
+    settings: Settings,
+    /// How it was deleted, if it was and has no event since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<&'static str>,
     /// Told of one stream only: looking for it reads the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot_version: Option<StreamVersion>,
@@ -113,6 +118,11 @@ impl From<&StreamInfo> for StreamAnswer {
             first_recorded_at: info.first_recorded_at.to_string(),
             last_recorded_at: info.last_recorded_at.to_string(),
             bytes: info.bytes,
+            settings: info.settings.into(),
+            deleted: info.deletion.map(|deletion| match deletion {
+                Deletion::Hard => "hard",
+                _ => "soft",
+            }),
             snapshot_version: None,
         }
     }

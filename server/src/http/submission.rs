@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use annals::{Append, AppendError, Receipt};
+use annals::{Append, AppendError, IdempotencyKey, Receipt};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::{HeaderMap, Uri, header};
@@ -15,7 +15,11 @@ use super::app::{App, params_of};
 use super::body::{BodyLimit, HeldBody, read_whole};
 use super::condition::Condition;
 use super::problem::Problem;
+use super::token::Hash;
 use crate::wire::Params;
+
+/// The header with the client's name for a request.
+const HEADER: &str = "idempotency-key";
 
 /// A request that appends. Its body is still on the way, so that what is wrong with its head is told without it.
 pub(super) struct Submission {
@@ -23,6 +27,8 @@ pub(super) struct Submission {
     uri: Uri,
     headers: HeaderMap,
     access: Access,
+    /// What its client calls it, so that it is done once.
+    key: Option<IdempotencyKey>,
     body: Body,
 }
 
@@ -32,8 +38,8 @@ impl FromRequest<Arc<App>> for Submission {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Submission, Problem> {
         let (mut head, body) = request.into_parts();
         let access = Access::from_request_parts(&mut head, app).await?;
-        refuse_idempotency_key(&head.headers)?;
-        Ok(Submission { app: Arc::clone(app), uri: head.uri, headers: head.headers, access, body })
+        let key = key_of(&head.headers, head.uri.path(), &access)?;
+        Ok(Submission { app: Arc::clone(app), uri: head.uri, headers: head.headers, access, key, body })
     }
 }
 
@@ -45,6 +51,11 @@ impl Submission {
     /// What it may do.
     pub(super) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Whether its client gave it a key.
+    pub(super) fn has_key(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Its parameters, each one of `known`.
@@ -81,10 +92,14 @@ impl Submission {
     ) -> Result<(Receipt, T), Problem> {
         let bytes_max = self.app.store.limits().append_bytes_max;
         let limit = BodyLimit { name: "appendBytesMax", bytes_max };
+        let key = self.key;
         let body = read_whole(&self.app, &self.headers, self.body, limit).await?;
         let handed_over = self.app.blocking(move |app| {
-            let (append, beside) = make(app, &body)?;
+            let (mut append, beside) = make(app, &body)?;
             drop(body);
+            if let Some(key) = key {
+                append = append.idempotency_key(key);
+            }
             let begun = Instant::now();
             let ticket = app.store.submit(append).map_err(|error: AppendError| Problem::from(error))?;
             Ok((ticket, begun, beside))
@@ -96,13 +111,47 @@ impl Submission {
     }
 }
 
-/// A client that sends a key relies on it: to ignore it would be to append twice.
-fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.contains_key("idempotency-key") {
-        true => Err(Problem::invalid(
-            "`Idempotency-Key` is not supported by this version; give each event an `id`: a request that is sent again with \
-             the same ids gets the first answer",
-        )),
-        false => Ok(()),
+/// The key under which the store knows a request: that of its client, for its path and for what it may do. Another client
+/// that happens to choose the same key for another stream means another request.
+fn key_of(headers: &HeaderMap, path: &str, access: &Access) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut given = headers.get_all(HEADER).iter();
+    let Some(key) = given.next() else { return Ok(None) };
+    let refused = |what: String| Err(Problem::invalid(format!("`Idempotency-Key`: {what}")));
+    if given.next().is_some() {
+        return refused("the request has more than one".to_owned());
+    }
+    let Ok(key) = key.to_str() else {
+        return refused("it has other characters than visible ones".to_owned());
+    };
+    // The same rules, whatever is made of it.
+    if let Err(error) = IdempotencyKey::parse(key) {
+        return refused(error.to_string());
+    }
+    let known = String::from(Hash::of(&format!("{path}\n{}\n{key}", access.mark())));
+    Ok(Some(IdempotencyKey::parse(&known).expect("hexadecimal digits are legal")))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn key(given: &str, path: &str) -> Result<Option<IdempotencyKey>, Problem> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER, HeaderValue::from_bytes(given.as_bytes()).expect("legal"));
+        key_of(&headers, path, &Access::everything())
+    }
+
+    #[test]
+    fn a_key_is_of_its_path_and_of_nothing_else_that_may_change() {
+        let of = |given, path| key(given, path).expect("legal").expect("is there");
+        assert_eq!(of("k", "/events/a"), of("k", "/events/a"));
+        assert_ne!(of("k", "/events/a"), of("k", "/events/b"));
+        assert_ne!(of("k", "/events/a"), of("l", "/events/a"));
+        assert!(key_of(&HeaderMap::new(), "/events/a", &Access::everything()).expect("legal").is_none());
+        for illegal in ["", &"x".repeat(256), "\u{fc}"] {
+            assert!(key(illegal, "/events/a").is_err(), "{illegal:?}");
+        }
     }
 }

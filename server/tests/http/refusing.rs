@@ -155,6 +155,5 @@ fn an_event_and_an_append_have_limits_of_their_own() {
 #[test]
 fn a_promise_that_cannot_be_kept_is_refused() {
     let server = Server::start();
-    server.send("POST", "/events/a", &[JSON, ("Idempotency-Key", "k")], EVENT.as_bytes()).problem(400);
     server.send("POST", "/events", &[JSON, ("If-Match", "\"1\"")], EVENT.as_bytes()).problem(400);
 }

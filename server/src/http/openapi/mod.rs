@@ -164,6 +164,7 @@ impl Takes {
             Takes::Lines => json!({NDJSON: lines, CLOUD_EVENT: one, CLOUD_BATCH: batch}),
             Takes::Transaction => json!({JSON: {"schema": reference("Transaction")}}),
             Takes::State => json!({JSON: {"schema": {"description": "Any JSON value."}}}),
+            Takes::Schema(name) => json!({JSON: {"schema": reference(name)}}),
         })
     }
 }

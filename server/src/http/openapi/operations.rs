@@ -31,6 +31,8 @@ pub(super) enum Takes {
     Transaction,
     /// A state, as any JSON.
     State,
+    /// JSON of a schema.
+    Schema(&'static str),
 }
 
 /// What is answered.
@@ -54,12 +56,25 @@ const HISTORY: &[&str] = &["history"];
 const IF_MATCH: (&str, &str) = ("If-Match", "The versions that the stream may have, or *: it exists.");
 const IF_NONE_MATCH_APPEND: (&str, &str) = ("If-None-Match", "*: the stream does not exist.");
 const IF_NONE_MATCH: (&str, &str) = ("If-None-Match", "The ETag of what the client has.");
+const KEY: (&str, &str) = (
+    "Idempotency-Key",
+    "The client's name for the request: sent again under it, it is done once and answered alike.",
+);
 const LAST_EVENT_ID: (&str, &str) =
     ("Last-Event-ID", "The last position that the client got; beats `after`.");
 
 /// What an append can be refused for.
-const OF_APPENDS: &[&Kind] =
-    &[no::DIFFERS, no::TOO_LARGE, no::TOO_SLOW, no::MEDIA_TYPE, no::NO_SPACE, no::FAILED, no::READ_ONLY];
+const OF_APPENDS: &[&Kind] = &[
+    no::GONE,
+    no::KEY_REUSED,
+    no::DIFFERS,
+    no::TOO_LARGE,
+    no::TOO_SLOW,
+    no::MEDIA_TYPE,
+    no::NO_SPACE,
+    no::FAILED,
+    no::READ_ONLY,
+];
 
 const BASE: Operation = Operation {
     method: "get",
@@ -90,6 +105,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: paths::EVENTS,
         name: "publish",
         does: "Publish events, each to the stream that it names or its type begins with",
+        heeds: &[KEY],
         takes: Takes::Events,
         gives: &[(202, Gives::Schema("Published"))],
         refuses: OF_APPENDS,
@@ -102,7 +118,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         asks: &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS],
         heeds: &[IF_NONE_MATCH],
         gives: &[(200, Gives::Events), (304, Gives::Unchanged)],
-        refuses: &[no::STREAM_NOT_FOUND, no::HISTORY, no::NOT_ACCEPTABLE, no::EVENT_NOT_FOUND],
+        refuses: &[no::STREAM_NOT_FOUND, no::GONE, no::HISTORY, no::NOT_ACCEPTABLE, no::EVENT_NOT_FOUND],
         ..BASE
     },
     Operation {
@@ -111,12 +127,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         name: "append",
         does: "Append events to a stream, all or none",
         asks: &[&["expectedVersion"]],
-        heeds: &[IF_MATCH, IF_NONE_MATCH_APPEND],
+        heeds: &[IF_MATCH, IF_NONE_MATCH_APPEND, KEY],
         takes: Takes::Events,
         gives: &[(201, Gives::Schema("Appended"))],
         refuses: &[
             no::CONFLICT,
             no::PRECONDITION,
+            no::GONE,
+            no::KEY_REUSED,
             no::DIFFERS,
             no::TOO_LARGE,
             no::TOO_SLOW,
@@ -132,7 +150,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         does: "Replay a stream from its first event or its newest snapshot",
         asks: &[STREAM_PARAMS, &["asOf", "snapshot"], HISTORY],
         gives: &[(200, Gives::Replay)],
-        refuses: &[no::STREAM_NOT_FOUND, no::HISTORY, no::NOT_ACCEPTABLE],
+        refuses: &[no::STREAM_NOT_FOUND, no::GONE, no::HISTORY, no::NOT_ACCEPTABLE],
         ..BASE
     },
     Operation {
@@ -187,11 +205,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: paths::TRANSACTIONS,
         name: "transact",
         does: "Append to several streams, all or none",
+        heeds: &[KEY],
         takes: Takes::Transaction,
         gives: &[(201, Gives::Schema("TransactionReceipt"))],
         refuses: &[
             no::CONFLICT,
             no::MATCHED,
+            no::GONE,
+            no::KEY_REUSED,
             no::DIFFERS,
             no::TOO_LARGE,
             no::TOO_SLOW,
@@ -228,6 +249,72 @@ pub(super) const OPERATIONS: &[Operation] = &[
         asks: &[HISTORY],
         gives: &[(200, Gives::Schema("Stream"))],
         refuses: &[no::STREAM_NOT_FOUND, no::HISTORY],
+        ..BASE
+    },
+    Operation {
+        method: "delete",
+        path: paths::STREAM,
+        name: "deleteStream",
+        does: "Delete a stream; the next append makes it again, unless `hard` is true. For the scope admin",
+        asks: &[&["hard", "expectedVersion"]],
+        heeds: &[IF_MATCH],
+        gives: &[(200, Gives::Schema("Deleted"))],
+        refuses: &[
+            no::STREAM_NOT_FOUND,
+            no::CONFLICT,
+            no::GONE,
+            no::PRECONDITION,
+            no::NO_SPACE,
+            no::FAILED,
+            no::READ_ONLY,
+        ],
+        ..BASE
+    },
+    Operation {
+        path: paths::STREAM_METADATA,
+        name: "showSettings",
+        does: "Which events of a stream are shown",
+        asks: &[HISTORY],
+        gives: &[(200, Gives::Schema("Settings"))],
+        refuses: &[no::STREAM_NOT_FOUND, no::HISTORY],
+        ..BASE
+    },
+    Operation {
+        method: "put",
+        path: paths::STREAM_METADATA,
+        name: "setStream",
+        does: "Set which events of a stream are shown, in place of what was set before. For the scope admin",
+        takes: Takes::Schema("Settings"),
+        gives: &[(200, Gives::Schema("Settings"))],
+        refuses: &[
+            no::GONE,
+            no::TOO_LARGE,
+            no::TOO_SLOW,
+            no::MEDIA_TYPE,
+            no::NO_SPACE,
+            no::FAILED,
+            no::READ_ONLY,
+        ],
+        ..BASE
+    },
+    Operation {
+        method: "post",
+        path: paths::SCAVENGE,
+        name: "scavenge",
+        does: "Give the space back of events that are no longer shown. Answers when it is done. For the scope admin",
+        takes: Takes::Schema("Scavenge"),
+        gives: &[(200, Gives::Schema("Scavenged"))],
+        refuses: &[no::TOO_LARGE, no::TOO_SLOW, no::MEDIA_TYPE, no::NO_SPACE, no::READ_ONLY],
+        ..BASE
+    },
+    Operation {
+        method: "post",
+        path: paths::BACKUP,
+        name: "backUp",
+        does: "Make a backup below the configured directory, or bring one up to date. For the scope admin",
+        takes: Takes::Schema("Backup"),
+        gives: &[(200, Gives::Schema("BackedUp"))],
+        refuses: &[no::TOO_LARGE, no::TOO_SLOW, no::MEDIA_TYPE, no::DAMAGED, no::NO_SPACE],
         ..BASE
     },
     Operation {
@@ -307,6 +394,7 @@ pub(super) const PARAMETERS: &[(&str, &str, &str)] = &[
     ("asOf", "string", "Only what had been committed at this time."),
     ("snapshot", "boolean", "Begin with the newest usable snapshot."),
     ("version", "integer", "The version that the state stands for."),
+    ("hard", "boolean", "The stream takes no event again."),
     ("live", "boolean", "`false`: end at the head."),
     ("envelope", "string", "`true`: the whole event as data; `cloudevents`: as a CloudEvent."),
 ];
