@@ -42,7 +42,8 @@ pub(crate) const TIME_STEP: u32 = 256;
 /// |     84 |    4 | `filter_blocks` | count of blocks of the filter                                  |
 /// |     88 |    4 | `rows_len`      | bytes of the term table                                        |
 /// |     92 |    4 | `postings_len`  | bytes of the postings                                          |
-/// |     96 |    8 |                 | zero                                                           |
+/// |     96 |    4 | `removed`       | count of events that have been removed                         |
+/// |    100 |    4 |                 | zero                                                           |
 /// |    104 |    4 | `blocks_crc`    | of the section of block checksums                              |
 /// |    108 |    4 | `crc`           | of the bytes before                                            |
 pub(crate) const HEADER_LEN: usize = 112;
@@ -96,6 +97,7 @@ pub(crate) struct IndexHeader {
     pub(crate) filter_blocks: u32,
     pub(crate) rows_len: u32,
     pub(crate) postings_len: u32,
+    pub(crate) removed: u32,
     pub(crate) blocks_crc: u32,
 }
 
@@ -132,7 +134,7 @@ impl IndexHeader {
             u64::from(self.rows_len),
             u64::from(self.postings_len),
             directory(self.id_bits),
-            events * ID_LEN as u64,
+            events.saturating_sub(self.removed.into()) * ID_LEN as u64,
             u64::from(self.filter_blocks) * filter::BLOCK_LEN as u64,
             events.div_ceil(TIME_STEP.into()) * 8,
         ]
@@ -195,6 +197,7 @@ impl IndexHeader {
         put(&mut out, 84, self.filter_blocks.to_le_bytes());
         put(&mut out, 88, self.rows_len.to_le_bytes());
         put(&mut out, 92, self.postings_len.to_le_bytes());
+        put(&mut out, 96, self.removed.to_le_bytes());
         put(&mut out, 104, self.blocks_crc.to_le_bytes());
         let crc = crc32fast::hash(&out[..108]);
         put(&mut out, 108, crc.to_le_bytes());
@@ -229,6 +232,7 @@ impl IndexHeader {
             filter_blocks: u32_at(from, 84),
             rows_len: u32_at(from, 88),
             postings_len: u32_at(from, 92),
+            removed: u32_at(from, 96),
             blocks_crc: u32_at(from, 104),
         })
     }
@@ -255,6 +259,7 @@ mod tests {
             filter_blocks: 6,
             rows_len: 5000,
             postings_len: 9000,
+            removed: 17,
             blocks_crc: 6,
         }
     }

@@ -101,6 +101,7 @@ pub(super) fn encode(
         filter_blocks: (terms.filter.len() / BLOCK_LEN) as u32,
         rows_len: length(segment, terms.rows.len())?,
         postings_len: length(segment, terms.postings.len())?,
+        removed: index.events() - ids.count,
         ..header
     };
     let sections = [
@@ -231,6 +232,7 @@ impl Terms {
 
 /// What is found by ids.
 struct Ids {
+    count: u32,
     bits: u32,
     directory: Vec<u32>,
     entries: Vec<u8>,
@@ -238,13 +240,14 @@ struct Ids {
 
 impl Ids {
     fn gather(index: &MemoryIndex) -> Ids {
-        let bits = directory_bits(index.events() as usize);
-        let mut ids = Ids { bits, directory: Vec::with_capacity((1 << bits) + 1), entries: Vec::new() };
+        let held: Vec<u32> =
+            (0..index.events()).filter(|ordinal| !index.place(*ordinal).is_removed()).collect();
+        let (count, bits) = (held.len() as u32, directory_bits(held.len()));
+        let mut ids =
+            Ids { count, bits, directory: Vec::with_capacity((1 << bits) + 1), entries: Vec::new() };
         let of = |ordinal| (slot(index.id_of(ordinal), bits), index.id_of(ordinal) as u32, ordinal);
-        let held = (0..index.events()).filter(|ordinal| !index.place(*ordinal).is_removed());
-        let mut sorted: Vec<(u64, u32, u32)> = held.map(of).collect();
+        let mut sorted: Vec<(u64, u32, u32)> = held.into_iter().map(of).collect();
         sorted.sort_unstable();
-        let count = sorted.len() as u32;
         for (number, (slot, hash, ordinal)) in (0..).zip(sorted) {
             while ids.directory.len() as u64 <= slot {
                 ids.directory.push(number);
@@ -274,6 +277,7 @@ pub(super) fn wanted(segment: &Segment, first: Position, seal_crc: u32, events: 
         filter_blocks: 0,
         rows_len: 0,
         postings_len: 0,
+        removed: 0,
         blocks_crc: 0,
     }
 }

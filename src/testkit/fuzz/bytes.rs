@@ -93,6 +93,7 @@ pub(super) fn index_header_seeds() -> Vec<Vec<u8>> {
         id_bits: index::directory_bits(3000),
         filter_blocks: 6,
         rows_len: 2600,
+        removed: 0,
         postings_len: 9000,
         blocks_crc: 6,
     };
