@@ -357,3 +357,52 @@ fn every_way_to_read_shows_what_a_model_shows_before_and_after_reopening() {
         }
     }
 }
+
+#[test]
+fn what_is_imported_again_after_a_deletion_is_there_again() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let import = || {
+        let mut importer = store.import();
+        for n in 1..=3 {
+            let id = annals::EventId::parse(&format!("e-{n}")).expect("legal");
+            importer.push(stream("s"), event(n).id(id)).expect("taken");
+        }
+        importer.finish().expect("imported")
+    };
+    import();
+    import();
+    assert_eq!(versions(&store, "s"), [1, 2, 3], "once");
+    store.delete_stream(&stream("s"), ExpectedVersion::Any).expect("deleted");
+    import();
+    assert_eq!(versions(&store, "s"), [4, 5, 6]);
+    import();
+    assert_eq!(versions(&store, "s"), [4, 5, 6], "once");
+    store.set_stream(&stream("s"), count(1)).expect("set");
+    import();
+    assert_eq!(
+        store.stream(&stream("s")).expect("asked").expect("exists").version,
+        version(6),
+        "what is hidden is there"
+    );
+}
+
+#[test]
+fn an_append_that_makes_a_stream_again_is_known_when_it_is_repeated() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let named = |id: &str, n| event(n).id(annals::EventId::parse(id).expect("legal"));
+    let make = |expected| store.append_to(&stream("s"), expected, [named("a", 1)]).expect("made");
+    assert_eq!(make(ExpectedVersion::None).streams[0].version, version(1));
+    store.delete_stream(&stream("s"), ExpectedVersion::Any).expect("deleted");
+    let again = make(ExpectedVersion::None);
+    assert_eq!(
+        (again.streams[0].version, again.repeated),
+        (version(2), false),
+        "another life, another event"
+    );
+    for expected in [ExpectedVersion::None, ExpectedVersion::Any] {
+        let repeat = make(expected);
+        assert_eq!((repeat.streams[0].version, repeat.repeated), (version(2), true));
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::prepared::{Prepared, Record};
+use super::prepared::{Prepared, Record, Stream};
 use crate::error::{AppendError, Error};
 use crate::format::event::{self, Compared};
 use crate::index::{Part, catalog};
@@ -147,7 +147,10 @@ impl Prepared {
                 let stored = part.record(part.offset(ordinal)?)?;
                 let (new, old) = (event::found_by(self.bytes_of(record)), event::found_by(&stored));
                 let named = |found: event::FoundBy<'_>| (found.stream.to_owned(), found.id.to_owned());
-                if new.map(named) == old.map(named) {
+                // What was deleted was of an earlier life of its stream.
+                let is_deleted =
+                    event::version(&stored) <= self.streams[record.stream].lifecycle.deleted_through;
+                if !is_deleted && new.map(named) == old.map(named) {
                     return Ok(Some(Place { part, ordinal }));
                 }
             }
@@ -171,7 +174,7 @@ impl Prepared {
         }
         let Some(first) = self.records.first().filter(|_| self.can_be_a_repeat()) else { return Ok(None) };
         let stream = &self.streams[first.stream];
-        let place = match first_version(stream.expected) {
+        let place = match first_version(stream) {
             Some(version) => {
                 let Some((part, ordinal)) = place_of_version(parts, visible, stream.hash, version)? else {
                     return Ok(None);
@@ -207,7 +210,7 @@ impl Prepared {
             let receipt = &mut streams[record.stream];
             // Under a key it is the same append whatever it expected.
             let is_expected =
-                self.key.is_some() || first_version(stream.expected).is_none_or(|first| first == version);
+                self.key.is_some() || first_version(stream).is_none_or(|first| first == version);
             if receipt.events.is_empty() && !is_expected {
                 return Ok(None);
             }
@@ -231,10 +234,10 @@ impl Prepared {
     }
 }
 
-/// The version of the first event of an append that expects this; none if it may have any.
-fn first_version(expected: ExpectedVersion) -> Option<StreamVersion> {
-    match expected {
-        ExpectedVersion::None => Some(StreamVersion::new(1)),
+/// The version of the first event of an append to a stream by what it expects of it; none if it may have any.
+fn first_version(stream: &Stream) -> Option<StreamVersion> {
+    match stream.expected {
+        ExpectedVersion::None => Some(stream.lifecycle.deleted_through.next()),
         ExpectedVersion::Exactly(version) => Some(version.next()),
         ExpectedVersion::Any | ExpectedVersion::Exists => None,
     }

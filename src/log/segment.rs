@@ -91,6 +91,10 @@ impl Segment {
         }
         let file =
             disk.open(&self.path, OpenMode::Write).map_err(|error| Error::io("open", &self.path, error))?;
+        // A scavenge may have put another file in its place, whose bytes may reach further.
+        if !read_header(&self.path, file.as_ref()).is_ok_and(|header| header == self.header) {
+            return Ok(());
+        }
         file.release(end).map_err(|error| Error::io("release space of", &self.path, error))
     }
 

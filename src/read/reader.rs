@@ -173,15 +173,17 @@ impl Reader {
         Ok((first.unwrap_or(Position::new(1)), last.unwrap_or(visible)))
     }
 
-    /// The visible event of a stream that has this id; the newest if there are several.
+    /// The visible event of a stream that has this id and was not deleted; the newest if there are several.
     pub(crate) fn event_with_id(&self, stream: &str, id: &EventId) -> Result<Option<RecordedEvent>, Error> {
         let (visible, parts) = self.snapshot();
+        let deleted_through = self.lifecycle(stream)?.deleted_through;
         let hash = self.id_hash(id);
         for part in parts.iter().rev() {
             for ordinal in part.ids(&parts, hash)? {
                 let offset = part.offset(ordinal)?;
                 let event = self.decode(part, offset, &mut LastFrame::default())?;
-                if event.position() <= visible && event.stream() == stream && event.id() == *id {
+                let is_there = event.position() <= visible && event.stream_version() > deleted_through;
+                if is_there && event.stream() == stream && event.id() == *id {
                     return Ok(Some(event));
                 }
             }
