@@ -93,7 +93,8 @@ impl EventStore {
         self.keeper()?.delete(stream, expected, Deletion::Hard)
     }
 
-    /// Gives back the space of events that are no longer shown, and drops what [`Options::retention`] does not keep.
+    /// Gives back the space of events that are no longer shown, and drops what
+    /// [`Options::retention`](crate::Options::retention) does not keep.
     ///
     /// Appends and reads go on meanwhile, and positions and versions stay as they are. It takes about as long as reading the
     /// log and writing what is kept, and space for one segment. See [`Scavenge`].
