@@ -50,6 +50,27 @@ impl EventStore {
         self.keeper()?.set(stream, settings)
     }
 
+    /// What a stream is set to, whether it has events yet or not.
+    ///
+    /// ```
+    /// # use annals::{EventStore, Options, StreamName, StreamSettings};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = EventStore::open(Options::new(dir.path()))?;
+    /// let stream = StreamName::parse("sensor-1")?;
+    /// let newest_two = StreamSettings { max_count: Some(2), ..StreamSettings::default() };
+    /// store.set_stream(&stream, newest_two)?;
+    /// assert_eq!(store.stream_settings(&stream)?, newest_two);
+    /// assert!(store.stream(&stream)?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] or [`Error::Io`] when the settings cannot be read.
+    pub fn stream_settings(&self, stream: &StreamName) -> Result<StreamSettings, Error> {
+        Ok(self.running()?.lifecycles.of(stream.as_str())?.settings)
+    }
+
     /// Deletes a stream: its events are gone for every reader. An append makes the stream again; its versions go on, and
     /// snapshots of before are dropped. Tells the version that it stands at.
     ///
