@@ -4,5 +4,6 @@ mod command;
 mod events;
 mod failing;
 mod importing;
+mod keeping;
 mod salvaging;
 mod serving;

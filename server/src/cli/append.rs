@@ -3,8 +3,8 @@
 use std::io::Read as _;
 
 use annals::{
-    Append, Data, EventId, EventStore, EventType, ExpectedVersion, Limits, Metadata, NewEvent, Receipt,
-    Source, StreamName, Timestamp,
+    Append, Data, EventId, EventStore, EventType, ExpectedVersion, IdempotencyKey, Limits, Metadata,
+    NewEvent, Receipt, Source, StreamName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,6 +44,9 @@ pub(crate) struct AppendArgs {
     /// When it occurred, in RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
     timestamp: Option<Timestamp>,
+    /// Names the append: made again under the same key within a day, it is answered and not repeated
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<IdempotencyKey>,
     /// Print the receipt as JSON
     #[arg(long)]
     json: bool,
@@ -103,7 +106,10 @@ pub(crate) fn run(args: &AppendArgs, settings: &Settings) -> Result<(), Failure>
 
 fn to_directory(args: &AppendArgs, data: &RawValue, directory: Directory<'_>) -> Result<Appended, Failure> {
     let store = EventStore::open(directory.to_write().background(false))?;
-    let append = Append::to(args.stream.clone(), args.expected, [args.event(data)]);
+    let mut append = Append::to(args.stream.clone(), args.expected, [args.event(data)]);
+    if let Some(key) = &args.idempotency_key {
+        append = append.idempotency_key(key.clone());
+    }
     let receipt = store.append(append)?;
     store.close()?;
     Ok(appended(&args.stream, &receipt))
@@ -113,7 +119,8 @@ fn to_server(args: &AppendArgs, data: &RawValue, server: &Server) -> Result<Appe
     let body =
         args.body(data).map_err(|error| Failure::Usage(format!("the event cannot be sent: {error}")))?;
     let path = format!("/events/{}", path_segment(args.stream.as_str()));
-    server.post_json(&path, &Params::default().with("expectedVersion", args.expected.to_string()), &body)
+    let params = Params::default().with("expectedVersion", args.expected.to_string());
+    server.append(&path, &params, args.idempotency_key.as_ref(), &body)
 }
 
 impl AppendArgs {

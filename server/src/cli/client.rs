@@ -5,10 +5,11 @@
 use std::io::{BufReader, Read};
 use std::time::Duration;
 
+use annals::IdempotencyKey;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use ureq::http::Response;
+use ureq::http::{HeaderValue, Response};
 use ureq::{Body, BodyReader, RequestBuilder, SendBody};
 
 use super::failure::Failure;
@@ -47,8 +48,8 @@ pub(crate) enum Line<'a> {
     CaughtUp,
     /// A stretch without a match was passed.
     Checkpoint,
-    /// The server passed over a range and says why.
-    Skipped(String),
+    /// The server passed over a range and says why; the line as it came.
+    Skipped(&'a [u8]),
 }
 
 /// What the server says when it refuses (RFC 9457).
@@ -68,7 +69,7 @@ pub(super) struct Problem {
 pub(super) enum Control {
     CaughtUp(IgnoredAny),
     Checkpoint(IgnoredAny),
-    Skipped(serde_json::Value),
+    Skipped(IgnoredAny),
     Error(Problem),
 }
 
@@ -114,14 +115,20 @@ impl Server {
         self.json(self.asking(self.agent.get(format!("{}{path_and_query}", self.url))).call())
     }
 
-    /// Sends JSON and reads the JSON that answers.
-    pub(crate) fn post_json<T: DeserializeOwned>(
+    /// Sends events as JSON, under a key if there is one, and reads the JSON that answers.
+    pub(crate) fn append<T: DeserializeOwned>(
         &self,
         path: &str,
         params: &Params,
+        key: Option<&IdempotencyKey>,
         body: &[u8],
     ) -> Result<T, Failure> {
-        let request = self.asking(self.agent.post(format!("{}{path}?{}", self.url, params.encode())));
+        let mut request = self.asking(self.agent.post(format!("{}{path}?{}", self.url, params.encode())));
+        if let Some(key) = key {
+            let value = HeaderValue::from_bytes(key.as_str().as_bytes())
+                .map_err(|error| Failure::Usage(format!("the key {key} cannot be sent: {error}")))?;
+            request = request.header("Idempotency-Key", value);
+        }
         self.json(request.content_type("application/json").send(body))
     }
 
@@ -189,7 +196,7 @@ impl Answer {
             None => Ok(Some(Line::Result(line))),
             Some(Control::CaughtUp(_)) => Ok(Some(Line::CaughtUp)),
             Some(Control::Checkpoint(_)) => Ok(Some(Line::Checkpoint)),
-            Some(Control::Skipped(range)) => Ok(Some(Line::Skipped(range.to_string()))),
+            Some(Control::Skipped(_)) => Ok(Some(Line::Skipped(line))),
             Some(Control::Error(problem)) => Err(problem.into()),
         }
     }

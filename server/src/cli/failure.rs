@@ -55,10 +55,20 @@ impl From<OpenError> for Failure {
     }
 }
 
+/// A command that makes a directory of its own is refused like a request where the library refuses one.
+pub(crate) fn making(error: OpenError) -> Failure {
+    match error {
+        OpenError::Store(error) => error.into(),
+        error => error.into(),
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
-            Error::Damaged { .. } | Error::Invalid { .. } => Failure::Request(error.to_string()),
+            Error::Damaged { .. } | Error::Gone { .. } | Error::Invalid { .. } => {
+                Failure::Request(error.to_string())
+            }
             _ => Failure::Unusable(error.to_string()),
         }
     }

@@ -5,6 +5,8 @@
 
 mod append;
 mod client;
+mod delete;
+mod duration;
 mod events;
 mod export;
 mod failure;
@@ -13,12 +15,15 @@ pub(crate) mod fuzz;
 mod import;
 mod incoming;
 mod inspect;
+mod keeping;
 mod lines;
 mod output;
 mod query;
 mod read;
 mod salvage;
+mod scavenge;
 mod serve;
+mod set;
 mod settings;
 mod stats;
 mod streams;
@@ -57,6 +62,9 @@ enum Command {
     Tail(tail::TailArgs),
     Streams(streams::StreamsArgs),
     Stats(stats::StatsArgs),
+    Set(set::SetArgs),
+    Delete(delete::DeleteArgs),
+    Scavenge(scavenge::ScavengeArgs),
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Salvage(salvage::SalvageArgs),
@@ -99,6 +107,9 @@ fn dispatch((global, command): (GlobalArgs, Command)) -> Result<(), Failure> {
         Command::Tail(args) => tail::run(&args, &settings),
         Command::Streams(args) => streams::run(&args, &settings),
         Command::Stats(args) => stats::run(&args, &settings),
+        Command::Set(args) => set::run(&args, &settings),
+        Command::Delete(args) => delete::run(&args, &settings),
+        Command::Scavenge(args) => scavenge::run(&args, &settings),
         Command::Verify(args) => verify::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Salvage(args) => salvage::run(&args, &settings),

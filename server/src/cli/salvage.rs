@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use annals::{Loss, Salvage, SalvageReport};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, making};
 use super::output::Output;
 use super::settings::Settings;
 
@@ -58,10 +58,7 @@ struct LossLine {
 pub(crate) fn run(args: &SalvageArgs, settings: &Settings) -> Result<(), Failure> {
     let options = settings.only_directory("salvage")?.to_salvage();
     let made = Salvage::of(&options).whole_appends(args.whole_appends).copy_to(&args.out);
-    let report = made.map_err(|error| match error {
-        annals::OpenError::Store(error) => error.into(),
-        error => Failure::from(error),
-    })?;
+    let report = made.map_err(making)?;
     let outcome = Outcome::new(&report);
     let mut out = Output::stdout();
     if args.json {

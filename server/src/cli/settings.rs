@@ -6,11 +6,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use annals::{MEMORY_BYTES_MIN, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use annals::{MEMORY_BYTES_MIN, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use serde::Deserialize;
 
 use super::client::Server;
+use super::duration::Written;
 use super::failure::Failure;
+use super::keeping::{Keeping, KeepingArgs};
 use crate::http::HttpConfig;
 
 /// The configuration file that is read when it is there.
@@ -60,6 +62,8 @@ pub(crate) struct GlobalArgs {
     /// Write although the clock is more than a year ahead of the last event, as in a store that rested for long
     #[arg(long, global = true, help_heading = WHERE)]
     allow_clock_jump: bool,
+    #[command(flatten)]
+    keeping: KeepingArgs,
 }
 
 /// What `annals.toml` may say.
@@ -70,6 +74,9 @@ struct File {
     listen: Option<String>,
     segment_bytes: Option<u64>,
     memory_bytes: Option<u64>,
+    retention_age: Option<Written>,
+    retention_bytes: Option<u64>,
+    idempotency_window: Option<Written>,
     #[serde(default)]
     http: HttpConfig,
 }
@@ -86,6 +93,7 @@ pub(crate) struct Settings {
     /// The store's memory; none is the library's default.
     memory_bytes: Option<u64>,
     allow_clock_jump: bool,
+    keeping: Keeping,
     /// The bounds of the server.
     pub(crate) http: HttpConfig,
 }
@@ -105,6 +113,7 @@ pub(crate) struct Directory<'a> {
     segment_bytes: Option<u64>,
     memory_bytes: Option<u64>,
     allow_clock_jump: bool,
+    keeping: Keeping,
 }
 
 impl Settings {
@@ -128,6 +137,7 @@ impl Settings {
         {
             return Err(wrong(format!("`memory_bytes` is {bytes}; a store needs {MEMORY_BYTES_MIN} bytes")));
         }
+        let keeping = args.keeping.or(file.keeping());
         // A directory that the file names is meant from where the file lies.
         let beside_file = |data: PathBuf| path.parent().map(|parent| parent.join(&data)).unwrap_or(data);
         let dir = args.dir.or(file.data.map(&beside_file)).unwrap_or_else(|| DATA.into());
@@ -136,7 +146,7 @@ impl Settings {
         let GlobalArgs { url, allow_clock_jump, .. } = args;
         let mut http = file.http;
         http.tokens = http.tokens.map(beside_file);
-        Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump, http })
+        Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump, keeping, http })
     }
 
     /// The directory or the server that was named.
@@ -164,6 +174,7 @@ impl Settings {
             segment_bytes: self.segment_bytes,
             memory_bytes: self.memory_bytes,
             allow_clock_jump: self.allow_clock_jump,
+            keeping: self.keeping,
         }
     }
 }
@@ -171,7 +182,7 @@ impl Settings {
 impl Directory<'_> {
     /// How to open the store for writing; it is made where there is none.
     pub(crate) fn to_write(self) -> Options {
-        let options = self.options().allow_clock_jump(self.allow_clock_jump);
+        let options = self.keeping.apply(self.options()).allow_clock_jump(self.allow_clock_jump);
         match self.segment_bytes {
             Some(bytes) => options.segment_bytes(bytes),
             None => options,
@@ -212,6 +223,12 @@ impl File {
             Err(error) => Err(Failure::Usage(format!("cannot read {}: {error}", path.display()))),
         }
     }
+
+    fn keeping(&self) -> Keeping {
+        let length = |written: Option<Written>| written.map(|Written(duration)| duration);
+        let retention = Retention { max_age: length(self.retention_age), max_bytes: self.retention_bytes };
+        Keeping { retention, idempotency_window: length(self.idempotency_window) }
+    }
 }
 
 /// Reads an address to listen on.
@@ -227,6 +244,17 @@ mod tests {
     fn a_key_that_the_file_does_not_know_is_refused_by_name() {
         let error = toml::from_str::<File>("lisen = \"127.0.0.1:1\"").expect_err("is misspelt");
         assert!(error.to_string().contains("unknown field `lisen`"), "{error}");
+    }
+
+    #[test]
+    fn a_length_of_time_without_a_unit_is_refused_with_its_key() {
+        let error = toml::from_str::<File>("retention_age = \"30\"").expect_err("has no unit");
+        assert!(error.to_string().contains("retention_age") && error.to_string().contains("30d"), "{error}");
+        let file: File =
+            toml::from_str("retention_age = \"30d\"\nidempotency_window = \"2h\"").expect("legal");
+        let keeping = file.keeping();
+        assert_eq!(keeping.retention.max_age.map(|age| age.as_secs()), Some(30 * 86_400));
+        assert_eq!(keeping.idempotency_window.map(|window| window.as_secs()), Some(7200));
     }
 
     #[test]

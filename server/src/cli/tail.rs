@@ -6,20 +6,23 @@
 
 use std::time::Duration;
 
-use annals::{EventStore, Position};
+use annals::{EventStore, Position, Subscribe};
 
 use super::client::{Line, Server};
-use super::events;
+use super::events::{self, Skipped};
 use super::failure::Failure;
 use super::output::{Output, note};
 use super::query::{After, QueryArgs};
 use super::settings::{Directory, Place, Settings};
-use crate::wire::parse_read;
+use crate::wire::parse_query;
 
 /// How long an event of another process may wait until it is seen in the directory.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Prints events as they come, one a line, after those that are there
+///
+/// Where events are not shown any more, a line {"skipped":{"from","to","reason"}} names the positions between which they
+/// stood.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TailArgs {
     #[command(flatten)]
@@ -44,9 +47,8 @@ fn follow_directory(args: &TailArgs, directory: Directory<'_>, out: &mut Output)
         let store = EventStore::open(directory.to_read())?;
         let head = store.head();
         if head > seen {
-            let params =
-                args.query.params().with("after", seen.to_string()).with("before", head.next().to_string());
-            events::print(store.read(parse_read(&params, None, || head)?)?, out)?;
+            let subscribe = Subscribe::all().after(seen).query(parse_query(&args.query.params())?);
+            events::print_held(store.subscribe(subscribe)?, out, Skipped::print)?;
             out.flush()?;
             seen = head;
         }
@@ -72,10 +74,9 @@ fn follow_server(args: &TailArgs, server: &Server, out: &mut Output) -> Result<(
     let mut is_live = false;
     while let Some(line) = answer.next_line()? {
         match line {
-            Line::Result(event) => out.bytes(event)?,
+            Line::Result(line) | Line::Skipped(line) => out.bytes(line)?,
             Line::CaughtUp => is_live = true,
             Line::Checkpoint => {}
-            Line::Skipped(range) => note(format_args!("events are not held any more: {range}")),
         }
         if is_live {
             out.flush()?;

@@ -27,6 +27,8 @@ struct Report<'a> {
     segments: u64,
     frames: u64,
     events: u64,
+    /// Events that retention or a scavenge took out of the log.
+    removed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     streams: Option<u64>,
     bytes: u64,
@@ -86,6 +88,7 @@ impl<'a> Report<'a> {
             segments: report.segments,
             frames: report.frames,
             events: report.events,
+            removed: report.removed,
             streams: deep.then_some(report.streams),
             bytes: report.bytes,
             faults: report.faults.iter().map(fault).collect(),
@@ -110,8 +113,9 @@ impl<'a> Report<'a> {
             out.line(format_args!("note: {file}: {what}"))?;
         }
         let of_streams = self.streams.map_or_else(String::new, |streams| format!(" of {streams} streams"));
+        let of_removed = if self.removed > 0 { format!(", {} removed", self.removed) } else { String::new() };
         out.line(format_args!(
-            "read {} bytes: {} segments, {} frames, {} events{of_streams}, {} faults",
+            "read {} bytes: {} segments, {} frames, {} events{of_streams}{of_removed}, {} faults",
             self.bytes,
             self.segments,
             self.frames,

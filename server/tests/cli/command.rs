@@ -49,10 +49,10 @@ impl Place {
     /// The command without a word about where the store is.
     pub(super) fn bare(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
-        for name in
-            ["ANNALS_DATA", "ANNALS_LISTEN", "ANNALS_CONFIG", "ANNALS_SEGMENT_BYTES", "ANNALS_MEMORY_BYTES"]
-        {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("ANNALS_")) {
+                command.env_remove(name);
+            }
         }
         command.current_dir(self.0.path()).args(args).stdin(Stdio::null());
         command

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use super::command::{Outcome, Place, Running};
 use super::events::kept;
 
-/// Flips a bit of the event with this id, in its data.
-fn damage(place: &Place, id: &str) -> PathBuf {
-    let segment = place.segments().into_iter().next().expect("a store has a segment");
-    let mut bytes = std::fs::read(&segment).expect("can be read");
-    let at = bytes
-        .windows(id.len())
-        .position(|window| window == id.as_bytes())
-        .expect("ids are stored as they are");
+/// Flips a bit of the event with this id, in its data, and tells in which file.
+pub(super) fn damage(place: &Place, id: &str) -> PathBuf {
+    let at = |bytes: &[u8]| bytes.windows(id.len()).position(|window| window == id.as_bytes());
+    let holding = |path: PathBuf| {
+        let bytes = std::fs::read(&path).expect("can be read");
+        at(&bytes).map(|at| (path, at, bytes))
+    };
+    let found = place.segments().into_iter().find_map(holding);
+    let (segment, at, mut bytes) = found.expect("ids are stored as they are");
     bytes[at + id.len() + 2] ^= 1;
     std::fs::write(&segment, bytes).expect("can be written");
     segment
