@@ -1,5 +1,6 @@
 //! The command line from outside: the real binary, its results, its messages and its exit codes.
 
+mod backing_up;
 mod command;
 mod events;
 mod failing;

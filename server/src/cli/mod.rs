@@ -4,6 +4,7 @@
 //! messages to standard error; [`failure`] is the one map to exit codes.
 
 mod append;
+mod backup;
 mod client;
 mod delete;
 mod duration;
@@ -20,6 +21,7 @@ mod lines;
 mod output;
 mod query;
 mod read;
+mod restore;
 mod salvage;
 mod scavenge;
 mod serve;
@@ -65,6 +67,8 @@ enum Command {
     Set(set::SetArgs),
     Delete(delete::DeleteArgs),
     Scavenge(scavenge::ScavengeArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Salvage(salvage::SalvageArgs),
@@ -110,6 +114,8 @@ fn dispatch((global, command): (GlobalArgs, Command)) -> Result<(), Failure> {
         Command::Set(args) => set::run(&args, &settings),
         Command::Delete(args) => delete::run(&args, &settings),
         Command::Scavenge(args) => scavenge::run(&args, &settings),
+        Command::Backup(args) => backup::run(&args, &settings),
+        Command::Restore(args) => restore::run(&args, &settings),
         Command::Verify(args) => verify::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Salvage(args) => salvage::run(&args, &settings),
