@@ -87,6 +87,10 @@ pub(crate) struct Sealed {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each is behind an `Arc`, and a look-up would follow one pointer more"
+)]
 enum Index {
     /// Of the segment that is written to, or was until a moment ago.
     Memory(Arc<MemoryIndex>),
