@@ -188,7 +188,9 @@ fn stream_backward(
     if *next < last {
         return Ok(None);
     }
-    while let Some((part, here)) = at.take_if(|(_, here)| *next < here.first) {
+    // A part of which only the version is known ends before it begins.
+    while let Some((part, here)) = at.take_if(|(_, here)| here.last().min(*next) < here.first) {
+        *next = here.last().min(*next);
         *at = catalog::before(all, &part, &here, hash)?;
     }
     let Some((part, here)) = at else { return Ok(None) };
