@@ -234,9 +234,10 @@ impl Prepared {
     }
 }
 
-/// The version of the first event of an append to a stream by what it expects of it; none if it may have any.
+/// The version of the first event that an append wrote to a stream, by what it expected; none if it may have any.
 fn first_version(stream: &Stream) -> Option<StreamVersion> {
     match stream.expected {
+        // A stream that was deleted has no events, and goes on behind them.
         ExpectedVersion::None => Some(stream.lifecycle.deleted_through.next()),
         ExpectedVersion::Exactly(version) => Some(version.next()),
         ExpectedVersion::Any | ExpectedVersion::Exists => None,
