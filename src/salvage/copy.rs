@@ -96,6 +96,12 @@ impl<'a> Copy<'a> {
             self.account.fault(&found.path, *offset, what)?;
         }
         self.account.begin_segment();
+        let header = &found.wreck.segment.header;
+        if header.is_rewritten() {
+            // Which removed events the first REMOVED frame names can be told as long as the frames stay together.
+            let bytes = header.rewritten.seal_at.min(header.capacity).saturating_sub(FRAMES_AT);
+            self.target.make_room(bytes as usize)?;
+        }
         let mut survey = Survey::new(&found.wreck, FRAMES_AT, self.before);
         let mut is_explained = false;
         while let Some(met) = survey.step()? {

@@ -84,7 +84,8 @@ impl Target {
         self.staged(len)
     }
 
-    fn make_room(&mut self, len: usize) -> Result<(), Error> {
+    /// Goes on in the next segment if this one has no room for so many bytes.
+    pub(super) fn make_room(&mut self, len: usize) -> Result<(), Error> {
         if self.writer.needs_roll(len) {
             self.flush()?;
             let number = self.writer.segment().number().next();

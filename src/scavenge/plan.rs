@@ -8,7 +8,7 @@ use crate::format::control::SEAL_LEN;
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameKind, event, removed};
-use crate::index::{Part, Place, TermHasher, catalog};
+use crate::index::{Part, Place, TermHasher};
 use crate::lifecycle::{Hidden, Lifecycles, holds_settings};
 use crate::log::{Frame, scan};
 use crate::model::{Position, StreamVersion};
@@ -73,7 +73,7 @@ impl Plan {
             Some(scanned) if scanned.sealed.is_some() => draft.plan.bytes = scanned.end,
             _ => return Err(part.segment.damaged(FRAMES_AT, "the segment is not whole up to its SEAL")),
         }
-        draft.finish()
+        Ok(draft.finish())
     }
 }
 
@@ -144,21 +144,16 @@ impl Draft<'_, '_> {
         seen.version = seen.version.max(version);
     }
 
-    fn finish(mut self) -> Result<Plan, Error> {
-        let (parts, number) = (self.question.parts, self.part.number());
-        for (hash, seen) in self.streams.into_iter().filter(|(_, seen)| !seen.is_kept) {
-            // Where a later segment has the stream, that one knows its version.
-            let newest = catalog::newest(parts, hash, catalog::ALL)?;
-            if newest.is_none_or(|(part, _)| part.number() <= number) {
-                self.plan.last_versions.push((seen.name, seen.version));
-            }
-        }
+    fn finish(mut self) -> Plan {
+        // Whether a later segment has the stream or not: a backup, or a restore, may end before that one.
+        let gone = self.streams.into_values().filter(|seen| !seen.is_kept);
+        self.plan.last_versions.extend(gone.map(|seen| (seen.name, seen.version)));
         self.plan.last_versions.sort_unstable();
         let rows: usize = self.plan.last_versions.iter().map(|(name, _)| name.len() + 9).sum();
         let runs = self.plan.keeps.chunk_by(|one, other| one == other).filter(|run| !run[0]).count();
         let removed_bytes = rows.next_multiple_of(8) + runs * (HEADER_LEN + TRAILER_LEN);
         self.plan.bytes_then += removed_bytes as u64;
         debug_assert!(self.plan.bytes_then >= FRAMES_AT + SEAL_LEN as u64);
-        Ok(self.plan)
+        self.plan
     }
 }
