@@ -22,6 +22,9 @@ use crate::model::{
 /// What the names of streams begin with that hold settings.
 const PREFIX: &str = "$settings-";
 
+/// The longest character, in UTF-8.
+const CHAR_BYTES_MAX: usize = 4;
+
 /// Streams whose settings are remembered.
 const REMEMBERED: usize = 4096;
 
@@ -158,8 +161,13 @@ impl Lifecycles {
 
     /// How it is with a stream.
     pub(crate) fn of(&self, stream: &str) -> Result<Lifecycle, Error> {
-        // First: what is found then is at least as new, and what is remembered is never taken for newer than it is.
+        // First: the parts that are taken then hold it.
         let newest = self.newest();
+        self.of_at(stream, newest, &self.catalog.parts())
+    }
+
+    /// How it was with a stream when the newest settings of the store were those at `newest`, which `parts` hold.
+    fn of_at(&self, stream: &str, newest: Position, parts: &[Arc<Part>]) -> Result<Lifecycle, Error> {
         if newest == Position::START || stream.starts_with('$') {
             return Ok(Lifecycle::default());
         }
@@ -169,7 +177,8 @@ impl Lifecycles {
         if held.stream == hash && held.newest == newest.get() {
             return Ok(held.lifecycle);
         }
-        let lifecycle = self.look_up(stream)?.map(|(lifecycle, _)| lifecycle).unwrap_or_default();
+        let lifecycle =
+            self.look_up(stream, newest, parts)?.map(|(lifecycle, _)| lifecycle).unwrap_or_default();
         let found = Remembered { stream: hash, newest: newest.get(), lifecycle };
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(lifecycle)
@@ -178,21 +187,26 @@ impl Lifecycles {
     /// How it is with a stream, and at which version the stream stands that says so.
     pub(crate) fn of_with_version(&self, stream: &StreamName) -> Result<(Lifecycle, StreamVersion), Error> {
         let hash = self.hasher.stream(stream_of_settings(stream).as_str().as_bytes());
-        let version = catalog::head(&self.catalog.parts(), hash)?.map(|head| head.version);
-        let found = self.look_up(stream.as_str())?.map(|(lifecycle, _)| lifecycle);
+        let parts = self.catalog.parts();
+        let version = catalog::head(&parts, hash)?.map(|head| head.version);
+        let found = self.look_up(stream.as_str(), catalog::ALL, &parts)?.map(|(lifecycle, _)| lifecycle);
         Ok((found.unwrap_or_default(), version.unwrap_or_default()))
     }
 
-    /// The newest settings of a stream in the log, and where they stand.
-    fn look_up(&self, stream: &str) -> Result<Option<(Lifecycle, Position)>, Error> {
+    /// The newest settings of a stream up to a position of `parts`, and where they stand.
+    fn look_up(
+        &self,
+        stream: &str,
+        until: Position,
+        parts: &[Arc<Part>],
+    ) -> Result<Option<(Lifecycle, Position)>, Error> {
         let name = StreamName::parse(stream).map_err(|error| Error::invalid(error.to_string()))?;
         let hash = self.hasher.stream(stream_of_settings(&name).as_str().as_bytes());
-        let parts = self.catalog.parts();
-        let mut at = catalog::newest(&parts, hash, catalog::ALL)?;
+        let mut at = catalog::newest(parts, hash, until)?;
         while let Some((part, here)) = at {
             for number in (0..here.count()).rev() {
                 let mut ordinal = Vec::with_capacity(1);
-                part.ordinals(&parts, &here.postings, number, number + 1, &mut ordinal)?;
+                part.ordinals(parts, &here.postings, number, number + 1, &mut ordinal)?;
                 let offset = part.offset(ordinal[0])?;
                 let event = part.event(offset)?;
                 let stored: Stored = serde_json::from_slice(event.data()).map_err(|error| {
@@ -202,7 +216,7 @@ impl Lifecycles {
                     return Ok(Some((stored.into(), event.position())));
                 }
             }
-            at = catalog::before(&parts, &part, &here, hash)?;
+            at = catalog::before(parts, &part, &here, hash)?;
         }
         Ok(None)
     }
@@ -210,11 +224,13 @@ impl Lifecycles {
     /// Whether newer settings of the stream that it names make the settings at `position` of no use. Where several streams
     /// share one for their settings, none is.
     pub(crate) fn is_outdated(&self, stream: &str, data: &[u8], position: Position) -> Result<bool, Error> {
-        if stream.len() == crate::model::NAME_BYTES_MAX {
+        // A name that was cut is short of the longest by less than a character.
+        if stream.len() + CHAR_BYTES_MAX > crate::model::NAME_BYTES_MAX {
             return Ok(false);
         }
         let Ok(stored) = serde_json::from_slice::<Stored>(data) else { return Ok(false) };
-        Ok(self.look_up(&stored.stream)?.is_some_and(|(_, newest)| newest > position))
+        let parts = self.catalog.parts();
+        Ok(self.look_up(&stored.stream, catalog::ALL, &parts)?.is_some_and(|(_, newest)| newest > position))
     }
 }
 
@@ -224,6 +240,8 @@ pub(crate) struct Hidden {
     lifecycles: Arc<Lifecycles>,
     parts: Arc<Vec<Arc<Part>>>,
     visible: Position,
+    /// The newest settings of the store at that moment.
+    settings: Position,
     /// When the newest event of the store was committed, once that was asked.
     newest: Option<Timestamp>,
 }
@@ -235,13 +253,21 @@ impl Hidden {
         parts: &Arc<Vec<Arc<Part>>>,
         visible: Position,
     ) -> Option<Hidden> {
-        let has_some = lifecycles.newest() > Position::START && visible > Position::START;
+        // What is noted is not yet visible for a moment.
+        let settings = lifecycles.newest().min(visible);
+        let has_some = settings > Position::START;
         has_some.then(|| Hidden {
             lifecycles: lifecycles.clone(),
             parts: parts.clone(),
             visible,
+            settings,
             newest: None,
         })
+    }
+
+    /// How it was with a stream.
+    pub(crate) fn lifecycle(&self, stream: &str) -> Result<Lifecycle, Error> {
+        self.lifecycles.of_at(stream, self.settings, &self.parts)
     }
 
     /// When the newest event of the store was committed.
@@ -261,7 +287,7 @@ impl Hidden {
         version: StreamVersion,
         recorded_at: impl FnOnce() -> Result<Timestamp, Error>,
     ) -> Result<bool, Error> {
-        let lifecycle = self.lifecycles.of(stream)?;
+        let lifecycle = self.lifecycle(stream)?;
         if lifecycle == Lifecycle::default() {
             return Ok(false);
         }

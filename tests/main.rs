@@ -28,6 +28,7 @@ mod racing;
 mod reads;
 mod repeats;
 mod resync;
+mod retention;
 mod salvage;
 mod scavenge;
 mod segments;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, StreamBounds};
-use super::reader::{LastFrame, PartList, Reader, removed_frame};
+use super::reader::{LastFrame, PartList, Reader, removed_frame, version_at};
 use super::request::{Direction, Read};
 use super::selected::Selected;
 use crate::error::Error;
@@ -90,13 +90,12 @@ impl Filter {
 
 /// How a stream is shown: from which version on, and from which time on, if age counts.
 fn shown_of_stream(
-    reader: &Reader,
     name: &StreamName,
     version: StreamVersion,
     hidden: &mut Hidden,
     follows: bool,
 ) -> Result<(StreamVersion, Option<Timestamp>), Error> {
-    let lifecycle = reader.lifecycle(name.as_str())?;
+    let lifecycle = hidden.lifecycle(name.as_str())?;
     match lifecycle.deletion(version) {
         Some(deletion) if !follows => Err(Error::Gone { stream: name.clone(), version, deletion }),
         _ => Ok((lifecycle.first_shown(version), lifecycle.shown_since(hidden.newest()?))),
@@ -105,8 +104,16 @@ fn shown_of_stream(
 
 impl Events {
     pub(crate) fn new(reader: &Reader, read: Read) -> Result<Events, Error> {
+        Events::at(reader, reader.snapshot(), read)
+    }
+
+    /// Up to what was visible when the snapshot was taken.
+    pub(super) fn at(
+        reader: &Reader,
+        (visible, parts): (Position, PartList),
+        read: Read,
+    ) -> Result<Events, Error> {
         read.check()?;
-        let (visible, parts) = reader.snapshot();
         let mut after = read.after.unwrap_or(Position::START);
         let mut before = read.before.unwrap_or(visible.next()).min(visible.next());
         if let Some(since) = read.since {
@@ -119,8 +126,8 @@ impl Events {
         let mut from = read.from.unwrap_or_default();
         let mut hidden = reader.hidden(&parts, visible);
         if let (Some(name), Some(mut hidden)) = (&read.stream, hidden.take_if(|_| read.stream.is_some())) {
-            let version = reader.stream_version(reader.stream_hash(name.as_str()))?;
-            let (first, since) = shown_of_stream(reader, name, version, &mut hidden, read.follows)?;
+            let version = version_at(&parts, reader.stream_hash(name.as_str()), visible)?;
+            let (first, since) = shown_of_stream(name, version, &mut hidden, read.follows)?;
             from = from.max(first);
             if let Some(since) = since {
                 after = after.max(reader.position_at(&parts, visible, since)?.previous());

@@ -268,7 +268,8 @@ impl Reader {
     }
 }
 
-fn version_at(parts: &PartList, hash: u128, position: Position) -> Result<StreamVersion, Error> {
+/// The version of a stream, as far as it is visible at a position.
+pub(super) fn version_at(parts: &PartList, hash: u128, position: Position) -> Result<StreamVersion, Error> {
     let held = parts.partition_point(|part| part.first <= position);
     let newest = catalog::newest(&parts[..held], hash, position)?;
     Ok(newest.map_or(StreamVersion::START, |(_, here)| here.last()))

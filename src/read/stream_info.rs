@@ -60,13 +60,17 @@ impl Reader {
             deletion: lifecycle.deletion(version),
         };
         let shown = Read::stream(name.clone()).to(version).following();
-        let Some(first) = Events::new(self, shown.clone().limit(1))?.next().transpose()? else {
+        let Some(first) =
+            Events::at(self, (visible, parts.clone()), shown.clone().limit(1))?.next().transpose()?
+        else {
             return Ok(Some(info));
         };
         info.first_version = first.stream_version();
         info.first_position = first.position();
         info.first_recorded_at = first.recorded_at();
-        if let Some(last) = Events::new(self, shown.backward().limit(1))?.next().transpose()? {
+        if let Some(last) =
+            Events::at(self, (visible, parts.clone()), shown.backward().limit(1))?.next().transpose()?
+        {
             info.last_position = last.position();
             info.last_recorded_at = last.recorded_at();
         }
