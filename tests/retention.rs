@@ -1,13 +1,13 @@
 //! Retention under attack: names as long as they may be, readers and writers beside it, restores into what it has removed,
-//! and stores of earlier versions.
+//! and streams made again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals::testkit::SimDisk;
 use annals::{
-    Append, EventId, EventStore, ExpectedVersion, Options, Query, QueryItem, Read, Restore, Scavenge,
-    StreamSettings, VerifyReport,
+    Append, Delivery, EventId, EventStore, ExpectedVersion, Options, Position, Query, QueryItem, Read,
+    Restore, Retention, Scavenge, StreamSettings, Subscribe, VerifyReport,
 };
 
 use crate::support::*;
@@ -89,6 +89,30 @@ fn a_store_restored_to_before_the_event_that_outlived_the_others_does_not_begin_
     let restored = open(options);
     assert_eq!(version_of(&restored, "s"), 5);
     assert_eq!(append(&restored, "s", [event(6)]).streams[0].version, version(6));
+}
+
+#[test]
+fn a_subscriber_to_a_query_is_told_of_what_was_removed() {
+    let disk = SimDisk::new(3);
+    let store = open(on(&disk).retention(Retention { max_bytes: Some(SMALL), ..Retention::default() }));
+    for _ in 0..10 {
+        roll(&store);
+    }
+    scavenge(&store);
+    let query = Query::from(QueryItem { types: vec!["counted".to_owned()], ..QueryItem::default() });
+    for subscribe in [Subscribe::all(), Subscribe::all().query(query), Subscribe::stream(stream("filler"))] {
+        let first = read(&store, Read::all().limit(1))[0].position();
+        assert!(first > Position::new(1));
+        for after in [0, first.get() / 2] {
+            let mut subscription =
+                store.subscribe(subscribe.clone().after(Position::new(after))).expect("subscribes");
+            let told = subscription.try_next().expect("something").expect("whole");
+            let wanted = Delivery::Skipped { from: Position::new(after + 1), to: first.previous() };
+            assert_eq!(told, wanted, "{subscribe:?}");
+            let next = subscription.try_next().expect("something").expect("whole");
+            assert!(matches!(next, Delivery::Event(event) if event.position() == first));
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, StreamBounds};
-use super::reader::{LastFrame, PartList, Reader, removed_frame, version_at};
+use super::reader::{LastFrame, PartList, Reader, removed_among, removed_frame, version_at};
 use super::request::{Direction, Read};
 use super::selected::Selected;
 use crate::error::Error;
@@ -179,6 +179,18 @@ impl Events {
     /// The last position that this read can reach: what was visible when it began.
     pub fn head(&self) -> Position {
         self.visible
+    }
+
+    /// Which of the events from `first` to `last` have been removed, if terms led past them; else they are told as they come.
+    pub(crate) fn removed_unseen(
+        &self,
+        first: Position,
+        last: Position,
+    ) -> Result<Option<(Position, Position)>, Error> {
+        match self.cursor {
+            Cursor::Selected(_) => removed_among(&self.parts, first, last.min(self.visible)),
+            _ => Ok(None),
+        }
     }
 
     /// What comes next, wanted or not; none at the end.

@@ -284,3 +284,29 @@ pub(super) fn removed_frame(part: &Part, place: Place) -> Result<FrameHeader, Er
         _ => Err(segment.damaged(at, "no REMOVED frame stands where the index says")),
     }
 }
+
+/// The first and the last of the events from `first` to `last` that have been removed; none if none has.
+pub(super) fn removed_among(
+    parts: &PartList,
+    first: Position,
+    last: Position,
+) -> Result<Option<(Position, Position)>, Error> {
+    let from = parts.partition_point(|part| part.first <= first).saturating_sub(1);
+    let reached = parts[from..].iter().take_while(|part| part.first <= last);
+    let mut found: Option<(Position, Position)> = None;
+    for part in reached.filter(|part| part.segment.header.is_rewritten()) {
+        let end = part.first.advanced(part.events(last).into());
+        let mut at = first.max(part.first);
+        while at < end {
+            let place = part.place(at.since(part.first) as u32)?;
+            if !place.is_removed() {
+                at = at.next();
+                continue;
+            }
+            let next = removed_frame(part, place)?.next_position().min(last.next());
+            found = Some((found.map_or(at, |(first, _)| first), next.previous()));
+            at = next;
+        }
+    }
+    Ok(found)
+}

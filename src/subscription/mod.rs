@@ -194,6 +194,7 @@ impl Subscription {
             match events.next_within(CHECKPOINT_EVENTS) {
                 Some(Ok(Step::Event(event))) => {
                     let position = event.position();
+                    self.note_removed(position.previous())?;
                     self.note_missing_versions(event.stream_version().previous(), position.previous());
                     self.scanned = position;
                     self.version = event.stream_version();
@@ -201,6 +202,7 @@ impl Subscription {
                     return Ok(self.after_skipped(Delivery::Event(event)));
                 }
                 Some(Ok(Step::Passed(position))) => {
+                    self.note_removed(position)?;
                     self.scanned = position;
                     self.told = Some(position);
                     return Ok(self.after_skipped(Delivery::Checkpoint(position)));
@@ -209,7 +211,8 @@ impl Subscription {
                     let from = self.skipped.map_or(from, |(first, _)| first);
                     self.skipped = Some((from, to));
                     if to.since(from) >= CHECKPOINT_EVENTS {
-                        self.skipped = None;
+                        self.note_removed(to)?;
+                        let from = self.skipped.take().map_or(from, |(first, _)| first);
                         self.scanned = to;
                         self.told = Some(to);
                         return Ok(Advance::Deliver(Delivery::Skipped { from, to }));
@@ -218,6 +221,7 @@ impl Subscription {
                 Some(Err(error)) => return Err(error),
                 None => {
                     let head = events.head();
+                    self.note_removed(head)?;
                     self.events = None;
                     if let Some(hash) = self.stream {
                         let version = self.reader.stream_version_at(hash, head)?;
@@ -243,6 +247,16 @@ impl Subscription {
             let first = self.skipped.map_or(self.scanned.next(), |(first, _)| first);
             self.skipped = Some((first, to));
         }
+    }
+
+    /// Notes which events up to `to` have been removed, where terms led past them: they may have been wanted.
+    fn note_removed(&mut self, to: Position) -> Result<(), Error> {
+        let Some(events) = self.events.as_ref().filter(|_| self.stream.is_none()) else { return Ok(()) };
+        if let Some((first, last)) = events.removed_unseen(self.scanned.next(), to)? {
+            let (from, to) = self.skipped.unwrap_or((first, last));
+            self.skipped = Some((from.min(first), to.max(last)));
+        }
+        Ok(())
     }
 
     /// `delivery`, or first what was skipped before it.
