@@ -251,7 +251,7 @@ impl Subscription {
 
     /// Notes which events up to `to` have been removed, where terms led past them: they may have been wanted.
     fn note_removed(&mut self, to: Position) -> Result<(), Error> {
-        let Some(events) = self.events.as_ref().filter(|_| self.stream.is_none()) else { return Ok(()) };
+        let Some(events) = &self.events else { return Ok(()) };
         if let Some((first, last)) = events.removed_unseen(self.scanned.next(), to)? {
             let (from, to) = self.skipped.unwrap_or((first, last));
             self.skipped = Some((from.min(first), to.max(last)));

@@ -20,8 +20,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "forgets where a stream stood whose events were removed",
         file: "src/scavenge/plan.rs",
-        text: "self.plan.last_versions.push((seen.name, seen.version));",
-        by: "let _ = seen.name;",
+        text: "self.plan.last_versions.extend(gone.map(|seen| (seen.name, seen.version)));",
+        by: "drop(gone.map(|seen| (seen.name, seen.version)));",
         caught_by: &[
             "scavenge::old_segments_are_dropped_and_the_store_remembers_where_its_streams_stood",
             "scavenge::what_is_shown_is_the_same_after_a_scavenge_and_versions_go_on",
