@@ -16,7 +16,8 @@ use crate::format::event;
 use crate::index::{Catalog, Part, TermHasher, catalog};
 use crate::log::Frame;
 use crate::model::{
-    Data, EventType, Lifecycle, NewEvent, Position, StreamName, StreamSettings, StreamVersion, Timestamp,
+    Data, EventType, Lifecycle, NewEvent, Position, RecordedEvent, StreamName, StreamSettings, StreamVersion,
+    Timestamp,
 };
 
 /// What the names of streams begin with that hold settings.
@@ -103,6 +104,29 @@ pub(crate) fn stream_of_settings(stream: &StreamName) -> StreamName {
 /// Whether a stream of this name holds settings.
 pub(crate) fn holds_settings(stream: &[u8]) -> bool {
     stream.starts_with(PREFIX.as_bytes())
+}
+
+/// The settings in `event` for a log in which streams count otherwise: `stands` tells where a stream stood in the old log and
+/// stands in the new one. None when they mean the same there. Where it is not known which of a stream's versions are missing,
+/// more is shown rather than less.
+pub(crate) fn translated(
+    event: &RecordedEvent,
+    stands: impl FnOnce(&str) -> Option<(StreamVersion, StreamVersion)>,
+) -> Option<NewEvent> {
+    let mut stored: Stored = serde_json::from_slice(event.data()).ok()?;
+    let (old, new) = stands(&stored.stream).filter(|(old, new)| old != new)?;
+    let versions = [Some(stored.deleted_through), stored.truncate_before];
+    let [deleted_through, truncate_before] = versions.map(|version| {
+        version.map(|version| match version.checked_sub(old.get()) {
+            Some(beyond) => new.get() + beyond,
+            None => version.saturating_sub(old.since(new)),
+        })
+    });
+    stored.deleted_through = deleted_through.unwrap_or_default();
+    stored.truncate_before = truncate_before;
+    let event_type = EventType::parse(event.event_type()).ok()?;
+    let data = Data::json(&stored).expect("texts and numbers are JSON");
+    Some(NewEvent::new(event_type, data).id(event.id()).timestamp(event.timestamp()))
 }
 
 /// The position of the last event of a frame that is a stream's settings; 0 if none is.

@@ -240,3 +240,35 @@ fn a_stream_that_was_deleted_made_again_and_scavenged_is_salvaged_as_it_stood() 
     let refused = store.append(Append::to(stream("gone"), ExpectedVersion::Any, [event(1)]));
     assert!(matches!(refused, Err(annals::AppendError::Gone { version, .. }) if version.get() == 5));
 }
+
+#[test]
+fn settings_of_a_stream_that_lost_events_hide_no_more_after_a_salvage() {
+    let disk = SimDisk::new(7);
+    let store = open(on(&disk));
+    for n in 1..=6 {
+        append(&store, "s", [event(n)]);
+    }
+    append(&store, "t", (1..=3).map(event));
+    store.set_stream(&stream("s"), truncated(5)).expect("set");
+    store.delete_stream(&stream("t"), ExpectedVersion::Any).expect("deleted");
+    append(&store, "t", [event(4)]);
+    append(&store, "s", [event(7)]);
+    store.close().expect("closed");
+    let path = std::path::Path::new("store/log/0000000001.seg");
+    let bytes = disk.read(path).expect("is there");
+    for lost in [2, 3] {
+        let text = format!("{{\"n\":{lost}}}");
+        let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).expect("is stored");
+        disk.flip_bit(path, (at as u64 + 5) * 8).expect("is there");
+    }
+    let report = annals::Salvage::of(&on(&disk)).copy_to("new").expect("done");
+    assert_eq!(report.lost, 2, "{report:?}");
+    let options = Options::new("new").disk(Arc::new(disk.clone())).segment_bytes(SMALL).background(false);
+    let store = open(options);
+    let numbers = |name: &str| -> Vec<String> {
+        let events = read(&store, Read::stream(stream(name)));
+        events.iter().map(|event| String::from_utf8_lossy(event.data()).into_owned()).collect()
+    };
+    assert_eq!(numbers("s"), [r#"{"n":5}"#, r#"{"n":6}"#, r#"{"n":7}"#], "as it was shown before");
+    assert_eq!(numbers("t"), [r#"{"n":4}"#]);
+}

@@ -216,6 +216,12 @@ impl Account {
         Ok(body)
     }
 
+    /// Where a stream stood in the damaged store, and stands in the new one.
+    pub(super) fn stands(&self, stream: &str) -> Option<(StreamVersion, StreamVersion)> {
+        let head = self.heads.get(&self.hasher.stream(stream.as_bytes()))?;
+        Some((head.old, head.new))
+    }
+
     fn end_run(&mut self) -> Result<(), Error> {
         let Some(Run { old, new, count }) = self.run.take() else { return Ok(()) };
         let last = |first: Position| first.advanced(count - 1);

@@ -10,12 +10,13 @@ use super::report::{ReportFile, SalvageReport};
 use super::target::{Moved, Target};
 use crate::error::{Error, OpenError};
 use crate::format::control;
-use crate::format::event;
+use crate::format::event::{self, Given};
 use crate::format::segment::FRAMES_AT;
 use crate::format::{FrameFault, FrameKind, SegmentNumber, removed};
 use crate::index::TermHasher;
+use crate::lifecycle::{holds_settings, translated};
 use crate::log::{Before, Evidence, Met, Record, Survey, What, Wreck, log_dir, segment_path, told};
-use crate::model::{Position, RecordedEvent, Timestamp};
+use crate::model::{Position, RecordedEvent, StreamName, Timestamp};
 
 pub(super) struct Copy<'a> {
     salvage: &'a Salvage,
@@ -214,7 +215,15 @@ impl<'a> Copy<'a> {
             }
             let now = self.target.next().advanced(moved.len() as u64);
             let version = self.account.keep(event.position(), event.stream(), event.stream_version(), now)?;
-            moved.push(Moved { record: bytes, version });
+            let record = match self.settings_of(&event) {
+                Some(record) => {
+                    let what = "settings of a stream that lost events were made to fit its new versions";
+                    self.account.note(&found.path, offset, what)?;
+                    record
+                }
+                None => bytes,
+            };
+            moved.push(Moved { record, version });
         }
         if moved.is_empty() { Ok(()) } else { self.target.append(&moved, time) }
     }
@@ -223,6 +232,22 @@ impl<'a> Copy<'a> {
 /// Whether a fault is about where a frame stands, and not about what is in it.
 fn is_of_its_place(fault: FrameFault) -> bool {
     matches!(fault, FrameFault::Chain { .. } | FrameFault::Position { .. } | FrameFault::Stale { .. })
+}
+
+impl Copy<'_> {
+    /// The record of an event that is a stream's settings, if the stream has other versions in the new store.
+    fn settings_of(&self, event: &RecordedEvent) -> Option<Bytes> {
+        if !holds_settings(event.stream().as_bytes()) {
+            return None;
+        }
+        let new = translated(event, |stream| self.account.stands(stream))?;
+        let (stream, id) = (StreamName::parse(event.stream()).ok()?, event.id());
+        let given = Given { stream: &stream, id: &id, labels: &[] };
+        let mut record = Vec::new();
+        let (_, crc) = event::encode(&mut record, &new, given, event.timestamp());
+        event::seal(&mut record, crc, event.position(), event.stream_version());
+        Some(record.into())
+    }
 }
 
 fn decoded(bytes: &Bytes, time: Timestamp) -> Option<RecordedEvent> {
