@@ -304,6 +304,14 @@ impl Hidden {
         Ok(newest)
     }
 
+    /// Whether an event is not shown; where nothing is hidden, it is.
+    pub(crate) fn hides(hidden: &mut Option<Hidden>, event: &RecordedEvent) -> Result<bool, Error> {
+        match hidden {
+            Some(hidden) => hidden.has(event.stream(), event.stream_version(), || Ok(event.recorded_at())),
+            None => Ok(false),
+        }
+    }
+
     /// Whether an event is not shown. `recorded_at` is asked only where age counts.
     pub(crate) fn has(
         &mut self,

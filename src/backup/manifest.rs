@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, OpenError};
 use crate::format::StoreId;
 use crate::model::{HistoryId, Position, Timestamp};
-use crate::vfs::{Disk, OpenMode};
+use crate::vfs::{Disk, OpenMode, write_whole};
 
 /// What the file says, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,17 +54,8 @@ impl Manifest {
 
     pub(super) fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
         let path = path_in(dir);
-        let temporary = path.with_extension("tmp");
         let text = serde_json::to_vec(self).expect("texts and a number are JSON");
-        let file = disk
-            .open(&temporary, OpenMode::Create)
-            .map_err(|error| Error::io("create", &temporary, error))?;
-        file.set_len(0)
-            .and_then(|()| file.write_all_at(&text, 0))
-            .and_then(|()| file.sync_data())
-            .map_err(|error| Error::io("write", &temporary, error).or_no_space())?;
-        disk.rename(&temporary, &path).map_err(|error| Error::io("rename", &temporary, error))?;
-        disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))
+        write_whole(disk, &path, &path.with_extension("tmp"), &text)
     }
 }
 

@@ -1,7 +1,5 @@
 //! Building the index file of a sealed segment, out of its index in memory.
 
-use std::path::Path;
-
 use super::memory::{MemoryIndex, NewEntry, Previous};
 use super::place::Place;
 use super::term::TermHasher;
@@ -14,7 +12,6 @@ use crate::format::index::{
 use crate::format::{FrameKind, event, removed};
 use crate::log::{Frame, Scanned, Segment, scan};
 use crate::model::{Position, StreamVersion, Timestamp};
-use crate::vfs::{Disk, OpenMode};
 
 /// Adds the events of a frame to an index.
 pub(crate) fn add_frame(index: &MemoryIndex, frame: &Frame, hasher: &TermHasher) {
@@ -62,20 +59,6 @@ fn check_whole(segment: &Segment, scanned: Option<Scanned>) -> Result<(), Error>
             Err(segment.damaged(scanned.end, fault))
         }
     }
-}
-
-/// Writes an index file, so that it is there as a whole or not at all.
-pub(super) fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let temporary = path.with_extension("idx.tmp");
-    let file =
-        disk.open(&temporary, OpenMode::Create).map_err(|error| Error::io("create", &temporary, error))?;
-    file.set_len(0)
-        .and_then(|()| file.write_all_at(bytes, 0))
-        .and_then(|()| file.sync_data())
-        .map_err(|error| Error::io("write", &temporary, error))?;
-    disk.rename(&temporary, path).map_err(|error| Error::io("rename", &temporary, error))?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))
 }
 
 /// The bytes of the index file of `segment`, whose events `index` holds. `header` says what [`wanted`] knows; `previous`

@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 use super::backlog::Backlog;
-use super::build::{commit_time, encode, read_segment, wanted, write_file};
+use super::build::{commit_time, encode, read_segment, wanted};
 use super::catalog::older;
 use super::file::{FileIndex, Unusable};
 use super::kept::{Cell, Kept};
@@ -26,7 +26,7 @@ use crate::format::event;
 use crate::format::index::IndexHeader;
 use crate::log::Segment;
 use crate::model::{Position, RecordedEvent, Timestamp};
-use crate::vfs::{Disk, Map};
+use crate::vfs::{Disk, Map, write_whole};
 
 /// How the parts of a store build and open their indexes.
 #[derive(Debug)]
@@ -301,7 +301,7 @@ impl Part {
         let written = if self.indexing.read_only || keep == Keep::InMemory {
             None
         } else {
-            match write_file(disk, &path, &bytes) {
+            match write_whole(disk, &path, &path.with_extension("idx.tmp"), &bytes) {
                 Ok(()) => FileIndex::open(disk, &path, &wanted).ok(),
                 Err(_) => None,
             }

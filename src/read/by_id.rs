@@ -53,11 +53,7 @@ impl EventsWithId {
                 if !is_in_bounds || event.is_system() || event.id() != self.id {
                     continue;
                 }
-                let (stream, version) = (event.stream(), event.stream_version());
-                let is_hidden = match &mut self.hidden {
-                    Some(hidden) => hidden.has(stream, version, || Ok(event.recorded_at()))?,
-                    None => false,
-                };
+                let is_hidden = Hidden::hides(&mut self.hidden, &event)?;
                 if !is_hidden {
                     return Ok(Some(event));
                 }

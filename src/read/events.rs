@@ -73,11 +73,7 @@ impl Filter {
         if !wanted {
             return Ok(Fate::Passed);
         }
-        let (stream, version) = (event.stream(), event.stream_version());
-        let is_hidden = match &mut self.hidden {
-            Some(hidden) => hidden.has(stream, version, || Ok(event.recorded_at()))?,
-            None => false,
-        };
+        let is_hidden = Hidden::hides(&mut self.hidden, event)?;
         Ok(if is_hidden { Fate::Hidden } else { Fate::Wanted })
     }
 

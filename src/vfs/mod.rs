@@ -7,6 +7,7 @@
 //! mapped is ever shortened.
 
 mod real;
+mod whole;
 
 use std::fmt::Debug;
 use std::io;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use real::RealDisk;
+pub(crate) use whole::write_whole;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -304,8 +304,7 @@ impl Part {
     fn may_begin(&self, first: StreamVersion, previous: Previous, parts: &[Arc<Part>]) -> bool {
         first == StreamVersion::new(1)
             || match previous {
-                Previous::None => true,
-                Previous::Unknown => true,
+                Previous::None | Previous::Unknown => true,
                 Previous::Segment(number) => parts
                     .binary_search_by_key(&number, |part| part.number())
                     .is_ok_and(|at| parts[at].segment.header.is_rewritten()),
