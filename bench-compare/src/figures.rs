@@ -1,0 +1,76 @@
+//! What a run measured: named numbers, which one process prints and another reads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::store::Result;
+
+/// Numbers by name. The unit is the last part of a name.
+#[derive(Debug, Default, Clone)]
+pub struct Figures(pub BTreeMap<String, f64>);
+
+impl Figures {
+    pub fn set(&mut self, name: &str, value: f64) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// Percentiles of times.
+    pub fn set_latencies(&mut self, times: &mut [Duration]) {
+        times.sort_unstable();
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
+        self.set("p50 us", at(0.5));
+        self.set("p99 us", at(0.99));
+        self.set("p99.9 us", at(0.999));
+    }
+
+    /// Prints what was measured of a store.
+    pub fn print(&self, store: &str) {
+        for (name, value) in &self.0 {
+            println!("{store}\t{name}\t{value}");
+        }
+    }
+
+    /// What was printed of a store.
+    pub fn parse(text: &str, store: &str) -> Result<Figures> {
+        let lines =
+            text.lines().filter_map(|line| line.strip_prefix(store)?.strip_prefix('\t')?.split_once('\t'));
+        Ok(Figures(lines.map(|(name, value)| Ok((name.to_owned(), value.parse()?))).collect::<Result<_>>()?))
+    }
+}
+
+/// The median of each figure.
+pub fn medians(rounds: &[Figures]) -> Figures {
+    let names = rounds.iter().flat_map(|figures| figures.0.keys());
+    let median = |name: &String| {
+        let mut values: Vec<f64> = rounds.iter().filter_map(|figures| figures.0.get(name)).copied().collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Figures(names.map(|name| (name.clone(), median(name))).collect())
+}
+
+/// Anonymous memory of this process.
+pub fn anonymous_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes << 10)
+}
+
+/// Bytes of all files below `dir`, without what is only reserved: each counts up to its last byte that is not zero, in blocks.
+pub fn used_bytes(dir: &Path) -> Result<u64> {
+    let mut used = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        used += match path.is_dir() {
+            true => used_bytes(&path)?,
+            false => {
+                let bytes = std::fs::read(&path)?;
+                let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+                end.next_multiple_of(4096)
+            }
+        };
+    }
+    Ok(used)
+}

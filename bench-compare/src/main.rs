@@ -1,0 +1,197 @@
+//! annals beside other stores and beside a bare log: `cargo run --release -- [--help]`.
+//!
+//! Each workload runs on each store in turn, round by round, every time in a process and a directory of its own, so that a
+//! disk that changes its mind changes it for all. What is printed are medians over the rounds.
+
+mod event;
+mod figures;
+mod store;
+mod stores;
+mod table;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use figures::{Figures, medians};
+use store::{CONTENDERS, Contender, Result};
+use workload::{Run, Sample, WORKLOADS, Workload, figures_of};
+
+const HELP: &str = "\
+annals beside other stores and beside a bare log
+
+usage: annals-bench-compare [--rounds N] [--stores A,B] [--workloads A,B] [--dir DIR]
+
+  --rounds N      how often each workload runs on each store (default 3)
+  --stores A,B    only these (default all); the bare log is always among them
+  --workloads A,B only those whose names begin so (default all)
+  --dir DIR       where the stores are made (default: the system's directory for temporary files)
+";
+
+struct Arguments {
+    rounds: usize,
+    stores: Vec<&'static Contender>,
+    workloads: Vec<String>,
+    dir: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, workload, dir, stores @ ..] = &arguments[..]
+        && command == "run"
+    {
+        let workload = WORKLOADS.iter().find(|known| known.name == workload).ok_or("no such workload")?;
+        let stores = stores.iter().map(|name| contender(name)).collect::<Result<Vec<_>>>()?;
+        return run_here(workload, Path::new(dir), &stores);
+    }
+    if arguments.iter().any(|argument| argument == "--help") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let arguments = Arguments::parse(&arguments)?;
+    let measured = measure(&arguments)?;
+    print!("{}", table::describe(&arguments.stores));
+    for workload in WORKLOADS {
+        let rows: Vec<_> = arguments
+            .stores
+            .iter()
+            .filter_map(|store| Some((store.name, medians(measured.get(&(workload.name, store.name))?))))
+            .collect();
+        print!("{}", table::of(workload, &rows));
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn parse(from: &[String]) -> Result<Arguments> {
+        let mut arguments = Arguments {
+            rounds: 3,
+            stores: CONTENDERS.iter().collect(),
+            workloads: vec![String::new()],
+            dir: std::env::temp_dir(),
+        };
+        let list = |value: &str| value.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let mut from = from.iter();
+        while let Some(flag) = from.next() {
+            let value = from.next().ok_or_else(|| format!("{flag} needs a value; see --help"))?;
+            match flag.as_str() {
+                "--rounds" => arguments.rounds = value.parse()?,
+                "--stores" => {
+                    let named = list(value).iter().map(|name| contender(name)).collect::<Result<Vec<_>>>()?;
+                    let others = named.into_iter().filter(|store| store.name != CONTENDERS[0].name);
+                    arguments.stores = std::iter::once(&CONTENDERS[0]).chain(others).collect();
+                }
+                "--workloads" => arguments.workloads = list(value),
+                "--dir" => arguments.dir = value.into(),
+                _ => return Err(format!("there is no flag {flag}; see --help").into()),
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// The workloads that are asked for, and those before them whose leavings they read.
+    fn runs(&self, number: usize) -> bool {
+        let is_wanted =
+            |workload: &Workload| self.workloads.iter().any(|name| workload.name.starts_with(name));
+        let (workload, mut followers) =
+            (&WORKLOADS[number], WORKLOADS[number + 1..].iter().take_while(|next| next.goes_on()));
+        is_wanted(workload) || (workload.prepares() && followers.any(is_wanted))
+    }
+}
+
+fn contender(name: &str) -> Result<&'static Contender> {
+    let names = || CONTENDERS.iter().map(|store| store.name).collect::<Vec<_>>().join(", ");
+    let found = CONTENDERS.iter().find(|store| store.name == name);
+    found.ok_or_else(|| format!("there is no store {name}; there are {}", names()).into())
+}
+
+type Measured = BTreeMap<(&'static str, &'static str), Vec<Figures>>;
+
+fn measure(arguments: &Arguments) -> Result<Measured> {
+    let mut measured = Measured::new();
+    let base = arguments.dir.join(format!("annals-bench-compare-{}", std::process::id()));
+    let all: Vec<&str> = arguments.stores.iter().map(|store| store.name).collect();
+    for round in 0..arguments.rounds {
+        for (_, workload) in WORKLOADS.iter().enumerate().filter(|(number, _)| arguments.runs(*number)) {
+            let together = matches!(workload.run, Run::Slices { .. });
+            for stores in all.chunks(if together { all.len() } else { 1 }) {
+                eprintln!("round {}: {} on {}", round + 1, workload.name, stores.join(", "));
+                if !workload.goes_on() {
+                    stores.iter().for_each(|store| drop(std::fs::remove_dir_all(dir_of(&base, store))));
+                }
+                let text = run_apart(workload, &base, stores)?;
+                for store in stores {
+                    let figures = Figures::parse(&text, store)?;
+                    measured.entry((workload.name, *store)).or_default().push(figures);
+                }
+                if together {
+                    std::fs::remove_dir_all(&base)?;
+                }
+            }
+        }
+    }
+    let _ = std::fs::remove_dir_all(&base);
+    Ok(measured)
+}
+
+fn dir_of(base: &Path, store: &str) -> PathBuf {
+    base.join(store.replace(' ', "-"))
+}
+
+/// Runs a workload in another process; tells what it prints.
+fn run_apart(workload: &Workload, base: &Path, stores: &[&'static str]) -> Result<String> {
+    std::fs::create_dir_all(base)?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["run", workload.name])
+        .arg(base)
+        .args(stores)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut out = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut text = String::new();
+    if matches!(workload.run, Run::Killed(_)) {
+        out.read_line(&mut text)?;
+        child.kill()?;
+        child.wait()?;
+        return Ok(String::new());
+    }
+    out.read_to_string(&mut text)?;
+    match child.wait()?.success() {
+        true => Ok(text),
+        false => Err(format!("{} failed with {}", workload.name, stores.join(", ")).into()),
+    }
+}
+
+/// Runs a workload in this process and prints what it measures.
+fn run_here(workload: &Workload, base: &Path, stores: &[&Contender]) -> Result<()> {
+    let (count, setup, slice) = match workload.run {
+        Run::Alone(run) | Run::After(run) | Run::Killed(run) => {
+            for store in stores {
+                let dir = dir_of(base, store.name);
+                std::fs::create_dir_all(&dir)?;
+                run(store, &dir)?.print(store.name);
+            }
+            return Ok(());
+        }
+        Run::Slices { count, setup, slice } => (count, setup, slice),
+    };
+    let open = |store: &&Contender| {
+        let dir = dir_of(base, store.name);
+        std::fs::create_dir_all(&dir)?;
+        (store.open)(&dir, setup)
+    };
+    let mut opened = stores.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let mut samples: Vec<Vec<Sample>> = opened.iter().map(|_| Vec::new()).collect();
+    for number in 0..count {
+        for (store, samples) in opened.iter().zip(&mut samples) {
+            samples.extend(slice(store.as_ref(), number)?);
+        }
+    }
+    opened.drain(..).try_for_each(|store| store.close())?;
+    for (store, samples) in stores.iter().zip(samples).filter(|(_, samples)| !samples.is_empty()) {
+        figures_of(samples).print(store.name);
+    }
+    Ok(())
+}
