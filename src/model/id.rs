@@ -1,5 +1,7 @@
 //! Ids: of events, given by the writer or made here, and of histories.
 
+mod fresh;
+
 use std::fmt;
 
 use uuid::Uuid;
@@ -38,7 +40,7 @@ impl EventId {
 
     /// A new id, a UUID of version 7: later ids of one process sort after earlier ones.
     pub fn generate() -> EventId {
-        EventId(Form::Uuid(Uuid::now_v7()))
+        EventId(Form::Uuid(fresh::fresh()))
     }
 
     /// The id that a UUID's 16 bytes mean.
