@@ -85,6 +85,7 @@ pub struct Options {
     pub(crate) read_only: bool,
     pub(crate) create: bool,
     pub(crate) background: bool,
+    pub(crate) prewrite: bool,
     pub(crate) warming_wait_max: Duration,
     pub(crate) repeat_window: u64,
     pub(crate) idempotency_window: Duration,
@@ -107,6 +108,7 @@ impl Options {
             read_only: false,
             create: true,
             background: true,
+            prewrite: true,
             warming_wait_max: Duration::from_secs(10),
             repeat_window: 100_000,
             idempotency_window: Duration::from_secs(24 * 3600),
@@ -171,6 +173,17 @@ impl Options {
     #[must_use]
     pub fn background(mut self, background: bool) -> Options {
         self.background = background;
+        self
+    }
+
+    /// Writes zeros over the reserved space of a segment before events come there, in pieces of 1 MiB. Default: on.
+    ///
+    /// A sync then has no reserved blocks to convert: groups of 4 KiB and more become durable in about half the time on ext4.
+    /// The price is that each byte of the log is written twice. Off is right where that wear counts more than the time, and
+    /// on file systems that never write in place (btrfs, ZFS), which gain nothing.
+    #[must_use]
+    pub fn prewrite(mut self, prewrite: bool) -> Options {
+        self.prewrite = prewrite;
         self
     }
 

@@ -125,6 +125,7 @@ impl Restore {
             disk: self.disk.clone(),
             dir: out,
             segment_bytes: Options::new(out).segment_bytes,
+            prewrites: false,
             read_only: false,
             create: false,
         };

@@ -17,7 +17,10 @@ pub(super) struct Ahead<T> {
 #[derive(Debug)]
 enum State<T> {
     Absent,
-    Promised,
+    Promised {
+        /// Somebody waits for it.
+        wanted: bool,
+    },
     Made(T),
 }
 
@@ -39,24 +42,30 @@ impl<T> Ahead<T> {
         if !matches!(*state, State::Absent) {
             return None;
         }
-        *state = State::Promised;
+        *state = State::Promised { wanted: false };
         Some(Promise { ahead: self.clone(), made: None })
     }
 
     /// Takes it, once a promise has ended; none when there is nothing to take.
     pub(super) fn take(&self) -> Option<T> {
         let mut state = lock(&self.state);
-        while matches!(*state, State::Promised) {
+        while let State::Promised { wanted } = &mut *state {
+            *wanted = true;
             state = wait(&self.changed, state);
         }
         match std::mem::replace(&mut *state, State::Absent) {
             State::Made(made) => Some(made),
-            State::Absent | State::Promised => None,
+            State::Absent | State::Promised { .. } => None,
         }
     }
 }
 
 impl<T> Promise<T> {
+    /// Whether somebody waits for it: what it could do without should be left out.
+    pub(super) fn is_wanted(&self) -> bool {
+        matches!(*lock(&self.ahead.state), State::Promised { wanted: true })
+    }
+
     /// Ends the promise with what was made.
     pub(super) fn keep(mut self, made: T) {
         self.made = Some(made);

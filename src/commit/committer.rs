@@ -16,6 +16,7 @@ use super::ahead::Ahead;
 use super::background::Background;
 use super::counters::{CommitMetrics, Counters};
 use super::group::Group;
+use super::outcomes::Outcomes;
 use super::prepared::{Prepared, Warmed};
 use super::queue::{Closed, Leading, May, Queue};
 use super::repeat::{self, may_be_of_a_repeat};
@@ -27,7 +28,7 @@ use crate::error::{AppendError, Error, OpenError};
 use crate::index::{Catalog, Indexing, MemoryIndex, Part, catalog};
 use crate::lifecycle::Lifecycles;
 use crate::log::{Blank, LogWriter, Roll};
-use crate::model::{Append, Timestamp};
+use crate::model::{Append, Position, Timestamp};
 use crate::options::Limits;
 
 /// The write path of an open store.
@@ -148,7 +149,7 @@ impl Committer {
         let run = shared.clone();
         let thread = std::thread::Builder::new()
             .name("annals-commit".to_owned())
-            .spawn(move || run.queue.stand_by(|batch| run.commit(batch)))
+            .spawn(move || run.queue.stand_by(|batch| run.commit(batch), Outcomes::tell))
             .map_err(|error| Error::io("start the commit thread of", PathBuf::from("annals"), error))?;
         Ok(Committer { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -162,7 +163,7 @@ impl Committer {
     pub(crate) fn append(&self, append: Append) -> Outcome {
         let (slot, leading) = self.shared.enqueue(append, May::Lead)?;
         if let Some(leading) = leading {
-            leading.lead(|batch| self.shared.commit(batch), || slot.is_done());
+            leading.lead(|batch| self.shared.commit(batch), Outcomes::tell);
         }
         self.ticket(slot).wait()
     }
@@ -184,7 +185,8 @@ impl Committer {
         };
         let queued: Vec<_> = appends.into_iter().map(&mut queue).collect();
         if let (Some(leading), Some(last)) = (leading, queued.iter().flatten().last()) {
-            leading.lead(|batch| self.shared.commit(batch), || last.is_done());
+            leading.lead(|batch| self.shared.commit(batch), Outcomes::tell);
+            debug_assert!(last.is_done(), "all of them were in the queue");
         }
         queued.into_iter().map(|slot| self.ticket(slot?).wait()).collect()
     }
@@ -310,12 +312,18 @@ impl Shared {
             return Err(failure.into());
         }
         let mut prepared = Prepared::new(append, &self.limits, &self.indexing.hasher, self.clock.now())?;
-        self.warm(&mut prepared)?;
+        // In this order, so that the parts hold all that is visible. What comes into the last of them, or behind it, the leader
+        // sees.
+        let visible = self.visible.get();
+        let parts = self.catalog.parts();
+        prepared.looked_through = parts.last().map_or(0, |active| active.number() - 1);
+        self.warm(&mut prepared, &parts)?;
         let slot = Arc::new(Slot::default());
-        // First: what comes into the last segment while the others are looked at, the leader sees.
-        prepared.looked_through = self.catalog.parts().last().map_or(0, |active| active.number() - 1);
-        let checked = self.check_key(&prepared).and_then(|()| self.check_conditions(&mut prepared));
-        if let Err(refusal) = checked.and_then(|()| self.check_ids(&mut prepared)) {
+        let checked = self
+            .check_key(&prepared, &parts, visible)
+            .and_then(|()| self.check_conditions(&mut prepared, &parts, visible))
+            .and_then(|()| self.check_ids(&prepared, &parts, visible));
+        if let Err(refusal) = checked {
             slot.complete(Ok(self.reconsider(refusal, &prepared)?));
             return Ok((slot, None));
         }
@@ -327,11 +335,10 @@ impl Shared {
 
     /// Looks up the append's streams in the sealed segments, on the caller's thread. The active segment is looked at
     /// when the append is admitted.
-    fn warm(&self, prepared: &mut Prepared) -> Result<(), Error> {
-        let parts = self.catalog.parts();
+    fn warm(&self, prepared: &mut Prepared, parts: &[Arc<Part>]) -> Result<(), Error> {
         let Some((active, sealed)) = parts.split_last() else { return Ok(()) };
         for stream in prepared.streams.iter_mut().chain(&mut prepared.expected) {
-            let here = active.stream(&parts, stream.hash, crate::model::Position::new(u64::MAX - 1))?;
+            let here = active.stream(parts, stream.hash, Position::new(u64::MAX - 1))?;
             let head = if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };
             stream.warmed = Warmed { head, through: active.number() - 1 };
             stream.lifecycle_of = self.lifecycles.newest();
@@ -341,9 +348,12 @@ impl Shared {
     }
 
     /// Looks for events that break the append's conditions, up to what is visible now, on the caller's thread.
-    fn check_conditions(&self, prepared: &mut Prepared) -> Result<(), AppendError> {
-        let visible = self.visible.get();
-        let parts = self.catalog.parts();
+    fn check_conditions(
+        &self,
+        prepared: &mut Prepared,
+        parts: &Arc<Vec<Arc<Part>>>,
+        visible: Position,
+    ) -> Result<(), AppendError> {
         prepared.conditions_of = self.lifecycles.newest();
         for (number, condition) in prepared.conditions.iter_mut().enumerate() {
             if condition.after() > visible {
@@ -354,7 +364,7 @@ impl Shared {
                 );
                 return Err(AppendError::Invalid { what });
             }
-            if let Some(refusal) = condition.check(number, &parts, visible, &self.lifecycles)? {
+            if let Some(refusal) = condition.check(number, parts, visible, &self.lifecycles)? {
                 return Err(refusal);
             }
         }
@@ -362,14 +372,18 @@ impl Shared {
     }
 
     /// Looks for an append with the same key, on the caller's thread.
-    fn check_key(&self, prepared: &Prepared) -> Result<(), AppendError> {
+    fn check_key(
+        &self,
+        prepared: &Prepared,
+        parts: &[Arc<Part>],
+        visible: Position,
+    ) -> Result<(), AppendError> {
         if prepared.key.is_none() {
             return Ok(());
         }
-        let (visible, parts) = (self.visible.get(), self.catalog.parts());
         let since = self.keys_since();
-        let among = repeat::window_since(&parts, visible, since)?;
-        prepared.check_key(&parts, among, visible, since)?.map_or(Ok(()), Err)
+        let among = repeat::window_since(parts, visible, since)?;
+        prepared.check_key(parts, among, visible, since)?.map_or(Ok(()), Err)
     }
 
     /// From when on the keys of appends are looked for.
@@ -379,11 +393,14 @@ impl Shared {
     }
 
     /// Looks for events with the ids of new ones among the newest, on the caller's thread.
-    fn check_ids(&self, prepared: &mut Prepared) -> Result<(), AppendError> {
-        let parts = self.catalog.parts();
-        let visible = self.visible.get();
-        let window = repeat::window(&parts, visible, self.repeat_window);
-        prepared.check_ids(&parts, window, visible)?.map_or(Ok(()), Err)
+    fn check_ids(
+        &self,
+        prepared: &Prepared,
+        parts: &[Arc<Part>],
+        visible: Position,
+    ) -> Result<(), AppendError> {
+        let window = repeat::window(parts, visible, self.repeat_window);
+        prepared.check_ids(parts, window, visible)?.map_or(Ok(()), Err)
     }
 
     /// The receipt of the append that a refused one repeats, if it does, or else the refusal.
@@ -398,20 +415,21 @@ impl Shared {
 
     /// Commits a batch as one group. A panic fails the log and goes no further: there has to be somebody to tell those
     /// who wait in the queue.
-    fn commit(&self, batch: Vec<Pending>) {
-        if catch_unwind(AssertUnwindSafe(|| self.commit_group(batch))).is_err() {
+    fn commit(&self, batch: Vec<Pending>) -> Outcomes {
+        catch_unwind(AssertUnwindSafe(|| self.commit_group(batch))).unwrap_or_else(|_| {
             lock(&self.failed).get_or_insert_with(|| "a commit panicked".to_owned());
-        }
+            Outcomes::default()
+        })
     }
 
     /// Commits a batch as one group, or fails it if the log has failed.
-    fn commit_group(&self, batch: Vec<Pending>) {
+    fn commit_group(&self, batch: Vec<Pending>) -> Outcomes {
         let mut end = lock(&self.end);
-        let Some(end) = end.as_mut() else { return };
+        let Some(end) = end.as_mut() else { return Outcomes::default() };
         if self.failure().is_some() {
-            return;
+            return Outcomes::default();
         }
-        Group::new(self, end, self.clock.now()).commit(batch);
+        let outcomes = Group::new(self, end, self.clock.now()).commit(batch);
         let half_full = end.writer.is_half_full() || end.memory.bytes() > self.budget.index_bytes_max() / 2;
         if self.ahead
             && half_full
@@ -421,11 +439,15 @@ impl Shared {
             let number = end.writer.segment().number().next();
             self.background.run(move || {
                 // A failure is no failure yet: the append that needs the segment tries again, and tells.
-                if let Ok(blank) = roll.blank(number, 0) {
+                if let Ok(mut blank) = roll.blank(number, 0) {
+                    if roll.prewrites {
+                        blank.prewrite(|| promise.is_wanted());
+                    }
                     promise.keep(blank);
                 }
             });
         }
+        outcomes
     }
 }
 

@@ -1,17 +1,16 @@
 //! A group: appends that share one write and one sync. Each is admitted on its own; one's refusal never touches another.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::admission::{Stands, admit};
+use super::admission::Stands;
 use super::committer::{End, Pending, Shared};
+use super::outcomes::Outcomes;
 use super::prepared::{Prepared, Stream};
 use crate::error::{AppendError, Error};
-use crate::index::{Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
+use crate::index::{ByTerm, Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
 use crate::log::Blank;
-use crate::model::{
-    AppendedEvent, Durability, Lifecycle, Position, Receipt, StreamReceipt, StreamVersion, Timestamp,
-};
+use crate::model::{Lifecycle, Position, Timestamp};
 
 /// A group under way.
 pub(super) struct Group<'a> {
@@ -20,24 +19,22 @@ pub(super) struct Group<'a> {
     now: Timestamp,
     parts: Arc<Vec<Arc<Part>>>,
     /// Where streams stand after what this group has admitted so far.
-    heads: HashMap<u128, Head>,
+    heads: ByTerm<Head>,
     admitted: Vec<Admitted>,
     /// The streams and ids of admitted events whose ids were given.
     ids: HashSet<(u128, u64)>,
     /// What the admitted events will add to the index.
     index_bytes_coming: u64,
-    /// Refused appends with the reason, which is told only when the state it rests on is durable.
-    refused: Vec<(Pending, AppendError)>,
+    /// What is to be told once the state that it rests on is durable.
+    outcomes: Outcomes,
 }
 
 /// An append that has its place in the log.
-struct Admitted {
-    pending: Pending,
+pub(super) struct Admitted {
+    pub(super) pending: Pending,
     offset: u64,
-    first: Position,
-    time: Timestamp,
-    /// Where each of its streams stood before.
-    heads: Vec<Option<Head>>,
+    pub(super) first: Position,
+    pub(super) time: Timestamp,
 }
 
 impl<'a> Group<'a> {
@@ -50,44 +47,40 @@ impl<'a> Group<'a> {
             end,
             now,
             parts,
-            heads: HashMap::new(),
+            heads: ByTerm::default(),
             admitted: Vec::new(),
             ids: HashSet::new(),
             index_bytes_coming: 0,
-            refused: Vec::new(),
+            outcomes: Outcomes::default(),
         }
     }
 
     /// Commits `batch`, in order. If the log fails, that is known before anyone in the batch is told of it.
-    pub(super) fn commit(mut self, batch: Vec<Pending>) {
+    pub(super) fn commit(mut self, batch: Vec<Pending>) -> Outcomes {
         let mut batch = batch.into_iter();
         let committed = batch.try_for_each(|pending| self.take(pending)).and_then(|()| self.flush());
         if let Err(failure) = committed {
             let failure = self.shared.fail(failure);
             let admitted = self.admitted.into_iter().map(|admitted| admitted.pending);
-            let refused = self.refused.into_iter().map(|(pending, _)| pending);
-            for pending in admitted.chain(refused).chain(batch) {
-                pending.slot.complete(Err(failure.clone().into()));
-            }
-            return;
+            self.outcomes.fail(admitted.chain(batch), failure);
         }
-        self.shared.counters.add_refused(self.refused.len() as u64);
-        self.refused.into_iter().for_each(|(pending, error)| pending.refuse(error));
+        self.shared.counters.add_refused(self.outcomes.refused.len() as u64);
+        self.outcomes
     }
 
     /// Admits one append and gives it its place, or notes why not.
     fn take(&mut self, mut pending: Pending) -> Result<(), Error> {
-        let heads = match self.admitted_heads(&mut pending) {
-            Ok(Ok(heads)) => heads,
-            Ok(Err(refusal)) => {
-                self.refused.push((pending, refusal));
+        match self.refusal(&mut pending.prepared) {
+            Ok(None) => {}
+            Ok(Some(refusal)) => {
+                self.outcomes.refused.push((pending, refusal));
                 return Ok(());
             }
             Err(error) => {
                 pending.slot.complete(Err(error.into()));
                 return Ok(());
             }
-        };
+        }
         let len = pending.prepared.frame.len();
         if self.end.writer.needs_roll(len) || self.index_is_full() {
             let rolled = self.flush().and_then(|()| self.roll(len as u64));
@@ -96,12 +89,12 @@ impl<'a> Group<'a> {
             }
         }
         let first = self.end.writer.next();
-        let body_crc = seal_records(&mut pending, first, heads.iter().map(version).collect());
+        let body_crc = seal_records(&mut pending.prepared, first);
         let count = pending.prepared.records.len() as u32;
         let offset = self.end.writer.stage(&mut pending.prepared.frame, count, body_crc, self.now);
         let segment = self.end.writer.segment().number().0;
-        for (stream, head) in pending.prepared.streams.iter().zip(&heads) {
-            let version = version(head).advanced(stream.events);
+        for stream in &pending.prepared.streams {
+            let version = stream.version().advanced(stream.events);
             self.heads.insert(stream.hash, Head { version, segment });
         }
         let records = &pending.prepared.records;
@@ -110,7 +103,7 @@ impl<'a> Group<'a> {
         self.index_bytes_coming +=
             records.iter().map(|record| MemoryIndex::bytes_of(&record.terms)).sum::<u64>();
         let has_settings = pending.prepared.has_settings();
-        self.admitted.push(Admitted { pending, offset, first, time: self.now, heads });
+        self.admitted.push(Admitted { pending, offset, first, time: self.now });
         // What comes behind has to see them, and looks for them in what is durable.
         if has_settings { self.flush() } else { Ok(()) }
     }
@@ -118,7 +111,7 @@ impl<'a> Group<'a> {
     /// Leaves out an append for which no segment could be made. Without space nothing was written, and the log goes on.
     fn leave(&mut self, pending: Pending, error: Error) -> Result<(), Error> {
         let no_space = matches!(error, Error::NoSpace { .. });
-        self.refused.push((pending, error.clone().into()));
+        self.outcomes.refused.push((pending, error.clone().into()));
         if no_space {
             self.shared.note_no_space(Some(&error));
             return Ok(());
@@ -133,24 +126,19 @@ impl<'a> Group<'a> {
         holds_something && bytes > self.shared.budget.index_bytes_max()
     }
 
-    /// Where the streams that an append writes to stand, or why it is refused.
-    fn admitted_heads(&self, pending: &mut Pending) -> Result<Result<Vec<Option<Head>>, AppendError>, Error> {
-        let prepared = &mut pending.prepared;
+    /// Why an append is refused, if it is. Notes where its streams stand.
+    fn refusal(&self, prepared: &mut Prepared) -> Result<Option<AppendError>, Error> {
         if let Some(refusal) = self.check_key(prepared)? {
-            return Ok(Err(refusal));
+            return Ok(Some(refusal));
         }
-        let (heads, others) = (self.heads_of(&prepared.streams)?, self.heads_of(&prepared.expected)?);
-        let stands = prepared.streams.iter().zip(&heads).chain(prepared.expected.iter().zip(&others));
-        let stands = stands.map(|(stream, head)| {
-            let (stream, expected, actual) = (&stream.name, stream.expected, version(head));
-            Stands { stream, expected, actual, deletion: None }
-        });
-        let mut stands: Vec<Stands<'_>> = stands.collect();
-        for (stands, stream) in stands.iter_mut().zip(prepared.streams.iter().chain(&prepared.expected)) {
-            stands.deletion = self.lifecycle_of(stream)?.deletion(stands.actual);
-        }
-        if let Err(refusal) = admit(stands) {
-            return Ok(Err(refusal));
+        for stream in prepared.streams.iter_mut().chain(&mut prepared.expected) {
+            stream.head = self.head_of(stream)?;
+            let actual = stream.version();
+            let deletion = self.lifecycle_of(stream)?.deletion(actual);
+            let stands = Stands { stream: &stream.name, expected: stream.expected, actual, deletion };
+            if let Err(refusal) = stands.check() {
+                return Ok(Some(refusal));
+            }
         }
         let visible = self.shared.visible.get();
         // Settings that came since may show what was hidden when the caller looked.
@@ -164,14 +152,11 @@ impl<'a> Group<'a> {
             let refusal = refusal.or_else(|| {
                 before.find_map(|earlier| condition.check_admitted(number, &earlier.pending.prepared))
             });
-            if let Some(refusal) = refusal {
-                return Ok(Err(refusal));
+            if refusal.is_some() {
+                return Ok(refusal);
             }
         }
-        match self.check_ids(prepared)? {
-            Some(refusal) => Ok(Err(refusal)),
-            None => Ok(Ok(heads)),
-        }
+        self.check_ids(prepared)
     }
 
     /// The refusal, if an append has the same key: in this group, or in a segment that the caller has not looked at as it is
@@ -215,25 +200,22 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Where each stream stands, the appends admitted before included.
-    fn heads_of(&self, streams: &[Stream]) -> Result<Vec<Option<Head>>, Error> {
-        let head_of = |stream: &Stream| {
-            if let Some(head) = self.heads.get(&stream.hash) {
-                return Ok(Some(*head));
+    /// Where a stream stands, the appends admitted before included.
+    fn head_of(&self, stream: &Stream) -> Result<Option<Head>, Error> {
+        if let Some(head) = self.heads.get(&stream.hash) {
+            return Ok(Some(*head));
+        }
+        // Segments that came after the caller looked; their indexes are in memory, or just written.
+        let all = Position::new(u64::MAX - 1);
+        for part in self.parts.iter().rev().take_while(|part| part.number() > stream.warmed.through) {
+            if let Some(here) = part.stream(&self.parts, stream.hash, all)? {
+                return Ok(Some(Head { version: here.last(), segment: part.number() }));
             }
-            // Segments that came after the caller looked; their indexes are in memory, or just written.
-            let all = Position::new(u64::MAX - 1);
-            for part in self.parts.iter().rev().take_while(|part| part.number() > stream.warmed.through) {
-                if let Some(here) = part.stream(&self.parts, stream.hash, all)? {
-                    return Ok(Some(Head { version: here.last(), segment: part.number() }));
-                }
-            }
-            Ok(stream.warmed.head)
-        };
-        streams.iter().map(head_of).collect()
+        }
+        Ok(stream.warmed.head)
     }
 
-    /// Makes what is staged durable, then visible, then acknowledges it.
+    /// Makes what is staged durable, then visible. Now it can be acknowledged.
     fn flush(&mut self) -> Result<(), Error> {
         if self.admitted.is_empty() {
             return Ok(());
@@ -258,12 +240,8 @@ impl<'a> Group<'a> {
         );
         let records = self.admitted.iter().flat_map(|admitted| &admitted.pending.prepared.records);
         self.shared.visible.publish(last, records.map(|record| &record.terms));
-        let noted = self.end.writer.note_durable();
-        for admitted in self.admitted.drain(..) {
-            let receipt = admitted.receipt();
-            admitted.pending.slot.complete(Ok(receipt));
-        }
-        noted
+        self.outcomes.acknowledged.append(&mut self.admitted);
+        self.end.writer.note_durable()
     }
 
     /// Counts what has just been made durable. A clock that was put back meanwhile took no time.
@@ -315,20 +293,14 @@ impl<'a> Group<'a> {
     }
 }
 
-fn version(head: &Option<Head>) -> StreamVersion {
-    head.map_or(StreamVersion::START, |head| head.version)
-}
-
 /// Completes the records with their positions and versions; tells the checksum of the frame's body.
-fn seal_records(pending: &mut Pending, first: Position, mut versions: Vec<StreamVersion>) -> u32 {
-    let prepared = &mut pending.prepared;
+fn seal_records(prepared: &mut Prepared, first: Position) -> u32 {
     let mut body_crc = crc32fast::Hasher::new();
     let mut position = first;
     for record in &prepared.records {
-        let version = &mut versions[record.stream];
-        *version = version.next();
+        let version = prepared.version_of(record);
         let bytes = &mut prepared.frame[record.start..record.start + record.len as usize];
-        let crc = crate::format::event::seal(bytes, record.crc.clone(), position, *version);
+        let crc = crate::format::event::seal(bytes, record.crc.clone(), position, version);
         body_crc.update(&crc.to_le_bytes());
         position = position.next();
     }
@@ -336,43 +308,17 @@ fn seal_records(pending: &mut Pending, first: Position, mut versions: Vec<Stream
 }
 
 impl Admitted {
-    /// Each record with its position and version.
-    fn records(&self) -> impl Iterator<Item = (&super::prepared::Record, Position, StreamVersion)> {
-        let mut versions: Vec<_> =
-            self.heads.iter().map(|head| head.map_or(StreamVersion::START, |head| head.version)).collect();
-        let positions = (0..).map(|n| self.first.advanced(n));
-        self.pending.prepared.records.iter().zip(positions).map(move |(record, position)| {
-            let version = &mut versions[record.stream];
-            *version = version.next();
-            (record, position, *version)
-        })
-    }
-
     fn index(&self, memory: &MemoryIndex) {
-        for (record, _, version) in self.records() {
-            let previous =
-                self.heads[record.stream].map_or(Previous::None, |head| Previous::Segment(head.segment));
+        let prepared = &self.pending.prepared;
+        for record in &prepared.records {
+            let head = prepared.streams[record.stream].head;
             memory.insert(NewEntry {
                 offset: self.offset as u32 + record.start as u32,
                 bytes: record.len,
-                version,
+                version: prepared.version_of(record),
                 terms: &record.terms,
-                previous,
+                previous: head.map_or(Previous::None, |head| Previous::Segment(head.segment)),
             });
         }
-    }
-
-    fn receipt(&self) -> Receipt {
-        let streams = self.pending.prepared.streams.iter();
-        let mut streams: Vec<StreamReceipt> = streams.map(|stream| stream.receipt()).collect();
-        let mut last = self.first;
-        for (record, position, stream_version) in self.records() {
-            let stream = &mut streams[record.stream];
-            stream.version = stream_version;
-            stream.events.push(AppendedEvent { id: record.id.clone(), stream_version, position });
-            last = position;
-        }
-        let durability = Durability::Sync;
-        Receipt { position: last, recorded_at: self.time, durability, streams, repeated: false }
     }
 }

@@ -10,6 +10,7 @@ mod counters;
 mod group;
 #[cfg(all(test, loom))]
 mod models;
+mod outcomes;
 mod prepared;
 mod queue;
 mod repeat;

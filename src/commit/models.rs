@@ -81,7 +81,8 @@ impl Task {
 const TERM: u128 = 5;
 
 fn publish(visible: &Visible, position: u64) {
-    visible.publish(at(position), [RecordTerms::new(TERM, 0)].iter());
+    let event = RecordTerms { stream: TERM, id: 0, category: TERM, event_type: TERM, labels: Vec::new() };
+    visible.publish(at(position), [event].iter());
 }
 
 fn any_event() -> Interest {
@@ -287,10 +288,14 @@ impl Commits {
         Arc::new(Commits { queue: Queue::new(room), committing, committed })
     }
 
-    fn commit(&self, batch: Vec<Arc<Slot>>) {
+    fn commit(&self, batch: Vec<Arc<Slot>>) -> Vec<Arc<Slot>> {
         assert!(!self.committing.swap(true, Ordering::Relaxed), "two lead at a time");
         self.committed.fetch_add(batch.len() as u64, Ordering::Relaxed);
         self.committing.store(false, Ordering::Relaxed);
+        batch
+    }
+
+    fn tell(batch: Vec<Arc<Slot>>) {
         batch.into_iter().for_each(|slot| slot.complete(outcome()));
     }
 
@@ -299,7 +304,10 @@ impl Commits {
         let slot = Arc::new(Slot::default());
         match self.queue.push(slot.clone(), 1, May::Lead) {
             Err(Closed) => return false,
-            Ok(Some(leading)) => leading.lead(|batch| self.commit(batch), || slot.is_done()),
+            Ok(Some(leading)) => {
+                leading.lead(|batch| self.commit(batch), Commits::tell);
+                assert!(slot.is_done(), "a leader's own append is in its batch");
+            }
             Ok(None) => {}
         }
         drop(Ticket::new(slot, None).wait());
@@ -315,7 +323,7 @@ impl Commits {
     fn run<const N: usize>(self: Arc<Commits>, callers: [fn(&Commits) -> u64; N]) {
         let stands_by = thread::spawn({
             let commits = self.clone();
-            move || commits.queue.stand_by(|batch| commits.commit(batch))
+            move || commits.queue.stand_by(|batch| commits.commit(batch), Commits::tell)
         });
         let callers = callers.map(|call| {
             let commits = self.clone();
@@ -377,7 +385,7 @@ fn a_leader_that_ends_by_a_panic_leaves_the_rest_to_the_thread_that_stands_by() 
         let leading = commits.queue.push(slot.clone(), 1, May::Lead).expect("open").expect("nobody leads");
         let stands_by = thread::spawn({
             let commits = commits.clone();
-            move || commits.queue.stand_by(|batch| commits.commit(batch))
+            move || commits.queue.stand_by(|batch| commits.commit(batch), Commits::tell)
         });
         // As when it unwinds.
         drop(leading);

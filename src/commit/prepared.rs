@@ -9,8 +9,8 @@ use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::index::{Head, RecordTerms, TermHasher};
 use crate::lifecycle::holds_settings;
 use crate::model::{
-    Append, EventId, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle, NewEvent, Position,
-    StreamName, StreamReceipt, StreamVersion, Timestamp,
+    Append, EventId, EventType, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle, NewEvent,
+    Position, StreamName, StreamReceipt, StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -44,6 +44,8 @@ pub(super) struct Record {
     pub(super) id_given: bool,
     pub(super) timestamp_given: bool,
     pub(super) terms: RecordTerms,
+    /// Which of the append's events for its stream it is, counted from 1.
+    nth: u64,
 }
 
 /// One stream that the append writes to.
@@ -51,9 +53,12 @@ pub(super) struct Record {
 pub(super) struct Stream {
     pub(super) name: StreamName,
     pub(super) hash: u128,
+    pub(super) category: u128,
     pub(super) expected: ExpectedVersion,
     pub(super) events: u64,
     pub(super) warmed: Warmed,
+    /// Where it stands before the append; known once that is admitted.
+    pub(super) head: Option<Head>,
     pub(super) lifecycle: Lifecycle,
     /// The newest settings of the store when it was found out how it is with this stream.
     pub(super) lifecycle_of: Position,
@@ -67,6 +72,26 @@ pub(super) struct Warmed {
 }
 
 impl Stream {
+    fn new(name: StreamName, expected: ExpectedVersion, hasher: &TermHasher) -> Stream {
+        let text = name.as_str().as_bytes();
+        Stream {
+            hash: hasher.stream(text),
+            category: hasher.category(text),
+            name,
+            expected,
+            events: 0,
+            warmed: Warmed { head: None, through: 0 },
+            head: None,
+            lifecycle: Lifecycle::default(),
+            lifecycle_of: Position::START,
+        }
+    }
+
+    /// The version it has before the append.
+    pub(super) fn version(&self) -> StreamVersion {
+        self.head.map_or(StreamVersion::START, |head| head.version)
+    }
+
     /// A receipt without events.
     pub(super) fn receipt(&self) -> StreamReceipt {
         let events = Vec::with_capacity(self.events as usize);
@@ -83,17 +108,11 @@ impl Prepared {
         now: Timestamp,
     ) -> Result<Prepared, AppendError> {
         check(&append, limits)?;
-        let stream = |(name, expected): (StreamName, ExpectedVersion)| Stream {
-            hash: hasher.stream(name.as_str().as_bytes()),
-            name,
-            expected,
-            events: 0,
-            warmed: Warmed { head: None, through: 0 },
-            lifecycle: Lifecycle::default(),
-            lifecycle_of: Position::START,
-        };
+        let stream = |(name, expected)| Stream::new(name, expected, hasher);
+        let mut frame = Vec::with_capacity(frame_len(&append));
+        frame.resize(HEADER_LEN, 0);
         let mut prepared = Prepared {
-            frame: vec![0; HEADER_LEN],
+            frame,
             records: Vec::with_capacity(append.events.len()),
             streams: append.streams.into_iter().map(stream).collect(),
             expected: append.expected.into_iter().map(stream).collect(),
@@ -105,8 +124,9 @@ impl Prepared {
             conditions_of: Position::START,
             looked_through: 0,
         };
+        let mut types = RecentType { hasher, recent: None };
         for of_stream in append.events {
-            prepared.add(of_stream.stream, &of_stream.event, limits, hasher, now)?;
+            prepared.add(of_stream.stream, &of_stream.event, limits, &mut types, now)?;
         }
         prepared.frame.extend_from_slice(&[0; TRAILER_LEN]);
         Ok(prepared)
@@ -117,7 +137,7 @@ impl Prepared {
         stream: usize,
         new: &NewEvent,
         limits: &Limits,
-        hasher: &TermHasher,
+        types: &mut RecentType<'_>,
         now: Timestamp,
     ) -> Result<(), AppendError> {
         check_size(new, limits)?;
@@ -130,12 +150,25 @@ impl Prepared {
         let given = Given { stream: &entry.name, id: &id, labels: labels.as_bytes() };
         let (start, crc) = event::encode(&mut self.frame, new, given, timestamp);
         let len = (self.frame.len() - start) as u32;
-        let terms =
-            hasher.record(&self.frame[start..]).expect("a record that was just encoded has its parts");
+        let found =
+            event::found_by(&self.frame[start..]).expect("a record that was just encoded has its parts");
+        let terms = RecordTerms {
+            stream: entry.hash,
+            id: types.hasher.id(found.id),
+            category: entry.category,
+            event_type: types.hash(&new.event_type),
+            labels: types.hasher.labels(found.labels),
+        };
         let (id_given, timestamp_given) = (new.id.is_some(), new.timestamp.is_some());
-        self.records.push(Record { start, len, crc, stream, id, id_given, timestamp_given, terms });
+        let nth = entry.events;
+        self.records.push(Record { start, len, crc, stream, id, id_given, timestamp_given, terms, nth });
         // Stop early: an append far beyond the limit must not be encoded to its end.
         Bound::append_bytes(limits).check(self.frame.len() as u64)
+    }
+
+    /// The version of an event, once the append has its place.
+    pub(super) fn version_of(&self, record: &Record) -> StreamVersion {
+        self.streams[record.stream].version().advanced(record.nth)
     }
 
     /// Whether its last event is a stream's settings.
@@ -147,6 +180,35 @@ impl Prepared {
     pub(super) fn bytes(&self) -> u64 {
         self.frame.len() as u64
     }
+}
+
+/// Hashes types; the events of an append often have the same.
+struct RecentType<'a> {
+    hasher: &'a TermHasher,
+    recent: Option<(EventType, u128)>,
+}
+
+impl RecentType<'_> {
+    fn hash(&mut self, event_type: &EventType) -> u128 {
+        if let Some((recent, hash)) = &self.recent
+            && recent == event_type
+        {
+            return *hash;
+        }
+        let hash = self.hasher.event_type(event_type.as_str().as_bytes());
+        self.recent = Some((event_type.clone(), hash));
+        hash
+    }
+}
+
+/// How long the frame of an append will be, its labels not counted that are no part of the metadata.
+fn frame_len(append: &Append) -> usize {
+    let fresh = EventId::from_uuid([0; 16]);
+    let records = append.events.iter().map(|of_stream| {
+        let (stream, event) = (&append.streams[of_stream.stream].0, &of_stream.event);
+        event::encoded_len(event, Given { stream, id: event.id.as_ref().unwrap_or(&fresh), labels: &[] })
+    });
+    HEADER_LEN + records.sum::<usize>() + TRAILER_LEN
 }
 
 /// A limit, and what is said of whatever passes it.
@@ -225,16 +287,18 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
                 .to_owned(),
         );
     }
-    let written: HashSet<usize> = append.events.iter().map(|event| event.stream).collect();
+    let mut written = vec![false; append.streams.len()];
+    append.events.iter().for_each(|event| written[event.stream] = true);
     let mut named = HashSet::new();
     for (number, (stream, _)) in append.streams.iter().enumerate() {
         if !append.is_system {
             check_owner(stream)?;
         }
-        if !named.insert(stream) {
+        // A single one cannot be named twice, and most appends have no other.
+        if append.streams.len() > 1 && !named.insert(stream) {
             return invalid(format!("stream {stream} is named twice; put its events into one write"));
         }
-        if !written.contains(&number) {
+        if !written[number] {
             return invalid(format!(
                 "stream {stream} gets no event; give it one, or make it a condition (`expecting`)"
             ));

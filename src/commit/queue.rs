@@ -1,7 +1,8 @@
 //! The queue: what waits to be committed, and who commits it. One at a time leads, whoever that is.
 //!
-//! A caller that finds no leader may lead; otherwise the thread that stands by does. A leader takes all that waits,
-//! commits it, and takes again, until it has what it came for or nothing is left. What committing is, it is told.
+//! A caller that finds no leader may lead; otherwise the thread that stands by does. A caller commits what waits once, hands
+//! leadership on, and then tells what has become of it; the thread goes on as long as something waits, so that under load no
+//! leadership changes hands. What committing and telling are, the queue is told.
 //!
 //! Invariant: whenever something waits, somebody leads or the thread that stands by has been told. So all that was queued
 //! is taken, also by a queue that closes; and once that thread has been sent home nothing is queued any more.
@@ -25,6 +26,10 @@ struct State<T> {
     bytes: u64,
     led: bool,
     closed: bool,
+    /// The thread that stands by sleeps. Waking nobody would be a call of the system.
+    stands_by: bool,
+    /// How many wait for room.
+    wait_for_room: u32,
 }
 
 /// The queue was closed: nothing is taken into it any more.
@@ -45,7 +50,14 @@ pub(super) struct Leading<'a, T>(&'a Queue<T>);
 impl<T> Queue<T> {
     /// An empty queue for so many bytes.
     pub(super) fn new(bytes_max: u64) -> Queue<T> {
-        let state = State { waiting: Vec::new(), bytes: 0, led: false, closed: false };
+        let state = State {
+            waiting: Vec::new(),
+            bytes: 0,
+            led: false,
+            closed: false,
+            stands_by: false,
+            wait_for_room: 0,
+        };
         Queue { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), bytes_max }
     }
 
@@ -55,7 +67,9 @@ impl<T> Queue<T> {
     pub(super) fn push(&self, item: T, bytes: u64, may: May) -> Result<Option<Leading<'_, T>>, Closed> {
         let mut state = lock(&self.state);
         while !state.closed && state.bytes > 0 && state.bytes + bytes > self.bytes_max {
+            state.wait_for_room += 1;
             state = wait(&self.room, state);
+            state.wait_for_room -= 1;
         }
         if state.closed {
             return Err(Closed);
@@ -66,7 +80,7 @@ impl<T> Queue<T> {
             return Ok(None);
         }
         if may == May::OnlyQueue {
-            self.work.notify_one();
+            self.call(&state);
             return Ok(None);
         }
         state.led = true;
@@ -74,22 +88,33 @@ impl<T> Queue<T> {
     }
 
     /// Leads whenever something waits without a leader, until the queue was closed and is empty.
-    pub(super) fn stand_by(&self, commit: impl Fn(Vec<T>)) {
-        while let Some(leading) = self.wait_for_work() {
-            leading.lead(&commit, || false);
+    pub(super) fn stand_by<O>(&self, commit: impl Fn(Vec<T>) -> O, tell: impl Fn(O)) {
+        while let Some(mut leading) = self.wait_for_work() {
+            while let Some(batch) = leading.take() {
+                tell(commit(batch));
+            }
         }
     }
 
     fn wait_for_work(&self) -> Option<Leading<'_, T>> {
         let mut state = lock(&self.state);
         while state.led || (state.waiting.is_empty() && !state.closed) {
+            state.stands_by = true;
             state = wait(&self.work, state);
+            state.stands_by = false;
         }
         if state.waiting.is_empty() {
             return None;
         }
         state.led = true;
         Some(Leading(self))
+    }
+
+    /// Wakes the thread that stands by, if it sleeps.
+    fn call(&self, state: &State<T>) {
+        if state.stands_by {
+            self.work.notify_one();
+        }
     }
 
     /// Takes nothing in any more. What waits is still to be committed.
@@ -106,13 +131,12 @@ impl<T> Queue<T> {
 }
 
 impl<T> Leading<'_, T> {
-    /// Commits all that waits, batch by batch, until there is nothing left or `enough` says so.
-    pub(super) fn lead(mut self, commit: impl Fn(Vec<T>), enough: impl Fn() -> bool) {
-        while let Some(batch) = self.take() {
-            commit(batch);
-            if enough() {
-                break;
-            }
+    /// Commits what waits, hands leadership on, and tells what has become of it.
+    pub(super) fn lead<O>(mut self, commit: impl FnOnce(Vec<T>) -> O, tell: impl FnOnce(O)) {
+        if let Some(batch) = self.take() {
+            let outcome = commit(batch);
+            drop(self);
+            tell(outcome);
         }
     }
 
@@ -122,7 +146,9 @@ impl<T> Leading<'_, T> {
             return None;
         }
         state.bytes = 0;
-        self.0.room.notify_all();
+        if state.wait_for_room > 0 {
+            self.0.room.notify_all();
+        }
         Some(std::mem::take(&mut state.waiting))
     }
 }
@@ -132,7 +158,7 @@ impl<T> Drop for Leading<'_, T> {
         let mut state = lock(&self.0.state);
         state.led = false;
         if !state.waiting.is_empty() || state.closed {
-            self.0.work.notify_one();
+            self.0.call(&state);
         }
     }
 }
@@ -150,6 +176,22 @@ mod tests {
         drop(leading);
         assert!(queue.push(3, 10, May::OnlyQueue).expect("open").is_none());
         assert_eq!(queue.wait_for_work().expect("something waits").take(), Some(vec![3]));
+    }
+
+    #[test]
+    fn a_caller_hands_leadership_on_before_it_tells_anyone() {
+        let queue = Queue::new(100);
+        let leading = queue.push(1, 10, May::Lead).expect("open").expect("nobody leads");
+        leading.lead(
+            |batch| {
+                assert!(queue.push(2, 10, May::Lead).expect("open").is_none());
+                batch
+            },
+            |batch| {
+                assert_eq!(batch, [1]);
+                assert_eq!(queue.wait_for_work().expect("something waits").take(), Some(vec![2]));
+            },
+        );
     }
 
     #[test]

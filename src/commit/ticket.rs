@@ -34,6 +34,8 @@ struct State {
     outcome: Option<Told>,
     done: bool,
     waker: Option<Waker>,
+    /// A thread waits. Waking nobody would be a call of the system for each append.
+    thread_waits: bool,
 }
 
 /// What is told of an append.
@@ -56,7 +58,7 @@ impl Slot {
     }
 
     fn tell(&self, outcome: Told) {
-        let waker = {
+        let (waker, thread_waits) = {
             let mut state = lock(&self.state);
             // Whoever was told once has acted on it: nothing takes that back.
             if state.done {
@@ -64,9 +66,11 @@ impl Slot {
             }
             state.outcome = Some(outcome);
             state.done = true;
-            state.waker.take()
+            (state.waker.take(), state.thread_waits)
         };
-        self.done.notify_one();
+        if thread_waits {
+            self.done.notify_one();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -91,6 +95,7 @@ impl Ticket {
                 drop(state);
                 return self.outcome_of(told);
             }
+            state.thread_waits = true;
             state = wait(&self.slot.done, state);
         }
     }

@@ -100,7 +100,7 @@ mod tests {
 
     /// An event of a stream, with a type.
     fn event(stream: u128, event_type: u128) -> RecordTerms {
-        RecordTerms { others: vec![event_type], ..RecordTerms::new(stream, 0) }
+        RecordTerms { stream, id: 0, category: event_type, event_type, labels: Vec::new() }
     }
 
     fn terms(terms: &[u128]) -> Interest {

@@ -121,8 +121,7 @@ impl Waiters {
         let mut woken = self.for_any.take_all();
         if self.terms.load(Ordering::Relaxed) > 0 {
             let waited_for = |term: &u128| self.shard_of(*term).is_waited_in();
-            let terms =
-                committed.flat_map(|terms| std::iter::once(terms.stream).chain(terms.others.iter().copied()));
+            let terms = committed.flat_map(|terms| std::iter::once(terms.stream).chain(terms.others()));
             let mut terms: Vec<u128> = terms.filter(waited_for).collect();
             terms.sort_unstable();
             terms.dedup();

@@ -197,7 +197,7 @@ impl MemoryIndex {
 
     /// The memory that an event with these terms takes at most.
     pub(crate) fn bytes_of(terms: &RecordTerms) -> u64 {
-        (size_of::<Event>() + (1 + terms.others.len()) * size_of::<Entry>()) as u64
+        (size_of::<Event>() + terms.count() * size_of::<Entry>()) as u64
     }
 
     /// Adds as many events as a REMOVED frame stands for, which begins at `offset`.
@@ -235,8 +235,8 @@ impl MemoryIndex {
         event.next_id.store(id_bucket.load(Ordering::Relaxed), Ordering::Relaxed);
 
         self.add_to_stream(&new, ordinal);
-        for hash in &new.terms.others {
-            self.add_to(*hash, ordinal, |_| {});
+        for hash in new.terms.others() {
+            self.add_to(hash, ordinal, |_| {});
         }
         id_bucket.store(ordinal, Ordering::Release);
         self.events.store(ordinal + 1, Ordering::Release);
@@ -481,9 +481,8 @@ mod tests {
     }
 
     fn insert(index: &MemoryIndex, n: u32, streams: u32) {
-        let mut terms = RecordTerms::new(stream_hash(n % streams), id_hash(n));
-        terms.others.push(7);
-        terms.others.push(7);
+        let (stream, id) = (stream_hash(n % streams), id_hash(n));
+        let terms = RecordTerms { stream, id, category: 7, event_type: 7, labels: vec![7] };
         index.insert(NewEntry {
             offset: n * 8,
             bytes: 8,

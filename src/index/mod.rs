@@ -25,4 +25,4 @@ pub(crate) use part::{Indexing, Part, Sealed, StreamHere};
 pub(crate) use place::Place;
 pub(crate) use plan::Plan;
 pub(crate) use selection::{Selection, Way};
-pub(crate) use term::{RecordTerms, TermHasher};
+pub(crate) use term::{ByTerm, RecordTerms, TermHasher};

@@ -42,7 +42,7 @@ impl Plan {
 
     /// Whether it selects an event with these terms.
     pub(crate) fn selects(&self, terms: &RecordTerms) -> bool {
-        let has = |hash: &u128| terms.stream == *hash || terms.others.contains(hash);
+        let has = |hash: &u128| terms.stream == *hash || terms.others().any(|other| other == *hash);
         self.items.iter().any(|groups| groups.iter().all(|group| group.iter().any(has)))
     }
 }

@@ -3,7 +3,8 @@
 //! The key is the store's own secret, so nobody can choose names that collide; at 128 bits a chance collision of two
 //! streams is not a case to handle.
 
-use std::hash::Hasher;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -46,13 +47,42 @@ impl Term {
 pub(crate) struct RecordTerms {
     pub(crate) stream: u128,
     pub(crate) id: u64,
-    /// Its category, its type, and what its labels say.
-    pub(crate) others: Vec<u128>,
+    pub(crate) category: u128,
+    pub(crate) event_type: u128,
+    /// What its labels say.
+    pub(crate) labels: Vec<u128>,
 }
 
 impl RecordTerms {
-    pub(crate) fn new(stream: u128, id: u64) -> RecordTerms {
-        RecordTerms { stream, id, others: Vec::with_capacity(4) }
+    /// All terms but the stream and the id.
+    pub(crate) fn others(&self) -> impl Iterator<Item = u128> {
+        [self.category, self.event_type].into_iter().chain(self.labels.iter().copied())
+    }
+
+    /// How many terms there are, the id not counted.
+    pub(crate) fn count(&self) -> usize {
+        3 + self.labels.len()
+    }
+}
+
+/// Values by term. A term is a keyed hash already, so it is not hashed again.
+pub(crate) type ByTerm<V> = HashMap<u128, V, BuildHasherDefault<AsItIs>>;
+
+/// Takes the low half of a term for its hash.
+#[derive(Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write_u128(&mut self, term: u128) {
+        self.0 = term as u64;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a term is written as one number");
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -79,13 +109,29 @@ impl TermHasher {
     /// The hashes of a record; none when the record is too short for what it says.
     pub(crate) fn record(&self, record: &[u8]) -> Option<RecordTerms> {
         let parts = event::found_by(record)?;
-        let mut terms = RecordTerms::new(self.stream(parts.stream), self.id(parts.id));
-        terms.others.push(self.hash(Term::Category, category_of(parts.stream)));
-        terms.others.push(self.hash(Term::Type, parts.event_type));
-        for (label, text) in unpack(parts.labels) {
-            terms.others.extend(Term::of_label(label).map(|term| self.hash(term, text.as_bytes())));
-        }
-        Some(terms)
+        Some(RecordTerms {
+            stream: self.stream(parts.stream),
+            id: self.id(parts.id),
+            category: self.category(parts.stream),
+            event_type: self.event_type(parts.event_type),
+            labels: self.labels(parts.labels),
+        })
+    }
+
+    /// The hash of the category of a stream.
+    pub(crate) fn category(&self, stream: &[u8]) -> u128 {
+        self.hash(Term::Category, category_of(stream))
+    }
+
+    /// The hash of an event's type.
+    pub(crate) fn event_type(&self, event_type: &[u8]) -> u128 {
+        self.hash(Term::Type, event_type)
+    }
+
+    /// The hashes of packed labels.
+    pub(crate) fn labels(&self, packed: &[u8]) -> Vec<u128> {
+        let term_of = |(label, text): (Label, &str)| Some(self.hash(Term::of_label(label)?, text.as_bytes()));
+        unpack(packed).filter_map(term_of).collect()
     }
 
     /// The hash of a term.

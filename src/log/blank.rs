@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::names::segment_path;
+use super::prewriting;
 use super::segment::Segment;
 use super::writer::room_of;
 use crate::error::Error;
@@ -16,6 +17,8 @@ use crate::vfs::{Disk, OpenMode};
 #[derive(Debug)]
 pub(crate) struct Blank {
     segment: Arc<Segment>,
+    /// Up to where it was written, zeros included.
+    written: u64,
 }
 
 impl Blank {
@@ -36,7 +39,12 @@ impl Blank {
         })?;
         // From here on the file of that number is this one, for want of space or not.
         disk.sync_dir(log_dir).map_err(|error| Error::io("sync", log_dir, error))?;
-        Ok(Blank { segment: Arc::new(Segment::new(header, path, file)?) })
+        Ok(Blank { segment: Arc::new(Segment::new(header, path, file)?), written: FRAMES_AT })
+    }
+
+    /// Writes zeros ahead of the log, until `enough` says so. A failure is none of the log's: it would have been faster.
+    pub(crate) fn prewrite(&mut self, enough: impl Fn() -> bool) {
+        self.written = prewriting::prewrite(&self.segment, enough).unwrap_or(FRAMES_AT);
     }
 
     pub(crate) fn number(&self) -> SegmentNumber {
@@ -48,8 +56,13 @@ impl Blank {
         room_of(self.segment.header.capacity, FRAMES_AT + OPEN_LEN as u64)
     }
 
-    pub(crate) fn into_segment(self) -> Arc<Segment> {
-        self.segment
+    pub(super) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Up to where it was written, zeros included.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 }
 

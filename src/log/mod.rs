@@ -7,6 +7,7 @@ mod blank;
 mod evidence;
 mod lock;
 mod names;
+mod prewriting;
 mod records;
 mod recovery;
 mod rewrite;

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) use self::find::durable_beyond;
-use self::find::{Above, Last, chain_back, dense, find_last};
+use self::find::{Above, Last, chain_back, dense, durable_between, find_last};
 use self::mend::{create, write_again, zero_tail};
 use super::lock::Lock;
 use super::log_dir;
 use super::names::{LogName, segment_numbers, segment_path};
+use super::prewriting::Prewriting;
 use super::scan::{Frame, Scanned, scan};
 use super::segment::Segment;
 use super::state::{self, StateFile};
@@ -97,6 +98,8 @@ pub(crate) struct Search<'a> {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: &'a Path,
     pub(crate) segment_bytes: u64,
+    /// The writer is to write zeros ahead of the log.
+    pub(crate) prewrites: bool,
     pub(crate) read_only: bool,
     pub(crate) create: bool,
 }
@@ -142,6 +145,7 @@ pub(crate) fn recover(
         store: active.header.store,
         term_key: active.header.term_key,
         segment_bytes: search.segment_bytes,
+        prewrites: search.prewrites,
     };
     finish(search, segments, roll, tail, state, lock)
 }
@@ -241,13 +245,16 @@ fn read_tail(
     })?
     .ok_or_else(|| active.damaged(FRAMES_AT, "the OPEN frame is gone"))?;
 
-    let here = if scanned.sealed.is_some() { Position::START } else { durable_beyond(active, scanned.end)? };
-    let beyond = above.iter().map(|above| above.durable).fold(here, Position::max);
-    let durable = known(scanned.open.history).max(scanned.durable).max(beyond);
     let garbage_end = match scanned.sealed {
         Some(_) => None,
         None => active.end_of_bytes(scanned.end)?,
     };
+    let here = match garbage_end {
+        Some(end) => durable_between(active, scanned.end, end)?,
+        None => Position::START,
+    };
+    let beyond = above.iter().map(|above| above.durable).fold(here, Position::max);
+    let durable = known(scanned.open.history).max(scanned.durable).max(beyond);
     let unproven_from = unproven.front().map_or(scanned.end, |(offset, _)| *offset);
     Ok(Tail { scanned, above, durable, unproven_from, garbage_end })
 }
@@ -291,6 +298,7 @@ fn finish(
         store: roll.store,
         end: scanned.end,
         written: scanned.end,
+        prewriting: Prewriting::new(roll.prewrites, scanned.end),
         chain: scanned.chain,
         epoch: next_epoch(scanned.epoch, &roll),
         next: scanned.next,

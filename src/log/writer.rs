@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::blank::Blank;
 use super::lock::Lock;
+use super::prewriting::Prewriting;
 use super::segment::Segment;
 use super::state::StateFile;
 use crate::error::Error;
@@ -31,6 +32,8 @@ pub(crate) struct Roll {
     pub(crate) store: StoreId,
     pub(crate) term_key: [u8; 16],
     pub(crate) segment_bytes: u64,
+    /// Zeros are written over reserved space before the log comes there.
+    pub(crate) prewrites: bool,
 }
 
 impl Roll {
@@ -59,6 +62,7 @@ pub(crate) struct LogWriter {
     pub(super) end: u64,
     /// Up to where the file is written.
     pub(super) written: u64,
+    pub(super) prewriting: Prewriting,
     pub(super) chain: u32,
     pub(super) epoch: u64,
     pub(super) next: Position,
@@ -171,8 +175,11 @@ impl LogWriter {
         }
         let path = &self.segment.path;
         let file = self.segment.file()?;
+        let end = self.prewriting.end_of_write(self.end, self.segment.header.capacity);
+        self.staged.resize((end - self.written) as usize, 0);
         file.write_all_at(&self.staged, self.written).map_err(|error| Error::io("write", path, error))?;
         file.sync_data().map_err(|error| Error::io("sync", path, error))?;
+        self.prewriting.wrote_through(end);
         self.written = self.end;
         // A large append must not hold its memory for ever.
         self.staged.clear();
@@ -209,7 +216,7 @@ impl LogWriter {
             }
         };
         let seal = (seal_at, self.chain);
-        self.open_in(blank.into_segment(), seal_at);
+        self.open_in(&blank, seal_at);
         Ok(seal)
     }
 
@@ -220,9 +227,10 @@ impl LogWriter {
         self.flush()
     }
 
-    /// Makes `segment` the active one and stages its OPEN.
-    pub(super) fn open_in(&mut self, segment: Arc<Segment>, seal_at: u64) {
-        self.segment = segment;
+    /// Makes `blank` the active segment and stages its OPEN.
+    pub(super) fn open_in(&mut self, blank: &Blank, seal_at: u64) {
+        self.segment = blank.segment().clone();
+        self.prewriting = Prewriting::new(self.prewriting.is_wanted(), blank.written());
         self.end = FRAMES_AT;
         self.written = FRAMES_AT;
         self.so_far = Seal::default();

@@ -39,6 +39,7 @@ impl Target {
             disk: options.disk.clone(),
             dir: out,
             segment_bytes: options.segment_bytes,
+            prewrites: false,
             read_only: false,
             create: true,
         };

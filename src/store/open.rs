@@ -114,6 +114,7 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
         disk: options.disk.clone(),
         dir: &options.dir,
         segment_bytes: options.segment_bytes,
+        prewrites: options.prewrite,
         read_only: options.read_only,
         create: options.create,
     };

@@ -194,6 +194,7 @@ fn check_as_reader(options: &Options, report: &mut VerifyReport) -> Result<(), O
         disk: options.disk.clone(),
         dir: &options.dir,
         segment_bytes: options.segment_bytes,
+        prewrites: false,
         read_only: true,
         create: false,
     };

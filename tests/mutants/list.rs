@@ -91,7 +91,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "refuses an append by what is not durable yet",
         file: "src/commit/group.rs",
-        text: "self.refused.push((pending, refusal));",
+        text: "self.outcomes.refused.push((pending, refusal));",
         by: "pending.slot.complete(Err(refusal));",
         caught_by: &["groups::a_refusal_is_told_only_when_what_it_rests_on_is_durable"],
     },
@@ -360,8 +360,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "ignores what an append expects of streams that it does not write to",
         file: "src/commit/group.rs",
-        text: "chain(prepared.expected.iter().zip(&others));",
-        by: "chain(prepared.expected.iter().zip(&others).take(0));",
+        text: "prepared.streams.iter_mut().chain(&mut prepared.expected) {",
+        by: "prepared.streams.iter_mut().chain(prepared.expected.iter_mut().take(0)) {",
         caught_by: &[MACHINE, "conditions::a_stream_that_is_not_written_can_be_expected"],
     },
     Mutant {
@@ -381,8 +381,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "writes an append again that was sent again while it was under way",
         file: "src/commit/group.rs",
-        text: "match self.check_ids(prepared)? {",
-        by: "match self.check_ids(prepared)?.filter(|_| false) {",
+        text: "self.check_ids(prepared)\n    }",
+        by: "self.check_ids(prepared).map(|_| None)\n    }",
         caught_by: &["repeats::of_the_same_append_sent_several_times_at_once_one_is_written"],
     },
     Mutant {

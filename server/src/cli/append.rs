@@ -105,7 +105,7 @@ pub(crate) fn run(args: &AppendArgs, settings: &Settings) -> Result<(), Failure>
 }
 
 fn to_directory(args: &AppendArgs, data: &RawValue, directory: Directory<'_>) -> Result<Appended, Failure> {
-    let store = EventStore::open(directory.to_write().background(false))?;
+    let store = EventStore::open(directory.to_write().background(false).prewrite(false))?;
     let mut append = Append::to(args.stream.clone(), args.expected, [args.event(data)]);
     if let Some(key) = &args.idempotency_key {
         append = append.idempotency_key(key.clone());

@@ -37,7 +37,7 @@ struct Deleted<'a> {
 /// Runs the command.
 pub(crate) fn run(args: &DeleteArgs, settings: &Settings) -> Result<(), Failure> {
     let options = settings.only_directory("delete")?.to_write();
-    let store = EventStore::open(options.create(false).background(false))?;
+    let store = EventStore::open(options.create(false).background(false).prewrite(false))?;
     let version = match args.for_ever {
         true => store.delete_stream_for_ever(&args.stream, args.expected)?,
         false => store.delete_stream(&args.stream, args.expected)?,

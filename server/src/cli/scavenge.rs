@@ -43,7 +43,7 @@ struct Report {
 pub(crate) fn run(args: &ScavengeArgs, settings: &Settings) -> Result<(), Failure> {
     let options = settings.only_directory("scavenge")?.to_write();
     // With nobody in the background, this is the only scavenge.
-    let store = EventStore::open(options.create(false).background(false))?;
+    let store = EventStore::open(options.create(false).background(false).prewrite(false))?;
     let mut progress = Progress::new();
     let scavenge = Scavenge::new().dry_run(args.dry_run).everything(args.everything);
     let report = store.scavenge_while(&scavenge, |report| {

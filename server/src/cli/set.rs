@@ -67,7 +67,7 @@ fn read(args: &SetArgs, directory: Directory<'_>) -> Result<StreamSettings, Fail
 }
 
 fn change(args: &SetArgs, directory: Directory<'_>) -> Result<StreamSettings, Failure> {
-    let store = EventStore::open(directory.to_write().background(false))?;
+    let store = EventStore::open(directory.to_write().background(false).prewrite(false))?;
     let next = args.beside(store.stream_settings(&args.stream)?);
     store.set_stream(&args.stream, next)?;
     store.close()?;

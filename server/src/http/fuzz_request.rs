@@ -78,7 +78,7 @@ fn answered(bytes: &[u8]) -> Option<Parts> {
 fn store() -> EventStore {
     static DISK: OnceLock<SimDisk> = OnceLock::new();
     let open = |disk: SimDisk| {
-        let options = Options::new("store").disk(Arc::new(disk)).background(false);
+        let options = Options::new("store").disk(Arc::new(disk)).background(false).prewrite(false);
         EventStore::open(options.segment_bytes(annals::SEGMENT_BYTES_MIN)).expect("nothing is damaged")
     };
     let stream = StreamName::parse("order-1").expect("is legal");

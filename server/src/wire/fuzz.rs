@@ -120,7 +120,11 @@ fn recorded(stream: &StreamName, wire: &WireEvent) -> RecordedEvent {
 
 fn store() -> EventStore {
     let disk = Arc::new(SimDisk::new(0));
-    let options = Options::new("store").disk(disk).background(false).segment_bytes(annals::SEGMENT_BYTES_MIN);
+    let options = Options::new("store")
+        .disk(disk)
+        .background(false)
+        .prewrite(false)
+        .segment_bytes(annals::SEGMENT_BYTES_MIN);
     // The same id comes again and again.
     EventStore::open(options.repeat_window(0)).expect("an empty disk takes a store")
 }

@@ -75,8 +75,15 @@ pub(super) fn find_last(
 /// The largest durable position that a valid frame header behind `from` names. It was true when the frame was built,
 /// whatever became of the frame.
 pub(in crate::log) fn durable_beyond(segment: &Segment, from: u64) -> Result<Position, Error> {
+    match segment.end_of_bytes(from)? {
+        Some(end) => durable_between(segment, from, end),
+        None => Ok(Position::START),
+    }
+}
+
+/// The same when it is known that there are only zeros behind `end`.
+pub(super) fn durable_between(segment: &Segment, from: u64, end: u64) -> Result<Position, Error> {
     let mut durable = Position::START;
-    let Some(end) = segment.end_of_bytes(from)? else { return Ok(durable) };
     let magic = *b"ANFR";
     let has_room = |offset: &u64| offset + HEADER_LEN as u64 <= segment.header.capacity;
     for offset in (from..end).step_by(8).take_while(has_room) {

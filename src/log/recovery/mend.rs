@@ -10,6 +10,7 @@ use crate::format::segment::FRAMES_AT;
 use crate::format::{SegmentNumber, StoreId};
 use crate::log::lock::Lock;
 use crate::log::names::tail_path;
+use crate::log::prewriting::Prewriting;
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::log::state::StateFile;
@@ -103,8 +104,10 @@ pub(super) fn create(
         store,
         term_key: search.disk.random(),
         segment_bytes: search.segment_bytes,
+        prewrites: search.prewrites,
     };
-    let segment = roll.blank(SegmentNumber::FIRST, (HEADER_LEN + TRAILER_LEN) as u64)?.into_segment();
+    let blank = roll.blank(SegmentNumber::FIRST, (HEADER_LEN + TRAILER_LEN) as u64)?;
+    let segment = blank.segment().clone();
     let history = HistoryId::from_bytes(search.disk.random());
     let mut writer = LogWriter {
         history,
@@ -112,6 +115,7 @@ pub(super) fn create(
         segment: segment.clone(),
         end: FRAMES_AT,
         written: FRAMES_AT,
+        prewriting: Prewriting::new(roll.prewrites, FRAMES_AT),
         chain: 0,
         epoch: 1,
         next: Position::new(1),
@@ -126,7 +130,7 @@ pub(super) fn create(
         state_sequence: 0,
         _lock: lock,
     };
-    writer.open_in(segment.clone(), 0);
+    writer.open_in(&blank, 0);
     writer.flush()?;
     writer.note_durable()?;
     search.disk.sync_dir(search.dir).map_err(|error| Error::io("sync", search.dir, error))?;

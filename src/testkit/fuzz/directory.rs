@@ -83,6 +83,7 @@ pub(super) fn options(disk: &SimDisk) -> Options {
         .clock(Arc::new(clock))
         .segment_bytes(SEGMENT_BYTES_MIN)
         .background(false)
+        .prewrite(false)
 }
 
 fn stream(number: u64) -> StreamName {

@@ -30,7 +30,8 @@ pub fn crafted_log(bytes: &[u8]) {
     let disk = SimDisk::new(0);
     disk.write(Path::new("store/log/0000000001.seg"), &segment(bytes));
     let clock = ManualClock::new(Timestamp::from_nanos(0));
-    let options = Options::new("store").disk(Arc::new(disk)).clock(Arc::new(clock)).background(false);
+    let options =
+        Options::new("store").disk(Arc::new(disk)).clock(Arc::new(clock)).background(false).prewrite(false);
     for read_only in [true, false] {
         let Ok(store) = EventStore::open(options.clone().read_only(read_only)) else { continue };
         for read in [Read::all().system(true), Read::all().backward()] {

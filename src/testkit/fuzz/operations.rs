@@ -235,7 +235,8 @@ fn open(disk: &SimDisk, clock: &ManualClock) -> EventStore {
         .disk(Arc::new(disk.clone()))
         .clock(Arc::new(clock.clone()))
         .segment_bytes(SEGMENT_BYTES_MIN)
-        .background(false);
+        .background(false)
+        .prewrite(false);
     EventStore::open(options).expect("no crash keeps a store from opening")
 }
 

@@ -38,6 +38,8 @@ pub(super) fn options(life: &Life) -> Options {
         .clock(Arc::new(life.clock.clone()))
         .segment_bytes(SEGMENT_BYTES_MIN)
         .background(false)
+        // Every other life, so that what one leaves is opened by the other.
+        .prewrite(life.figures.opened.is_multiple_of(2))
 }
 
 impl<'a> Process<'a> {

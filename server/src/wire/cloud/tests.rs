@@ -59,7 +59,7 @@ fn metadata(json: &str) -> Metadata {
 
 /// The event as a store has it, in the stream `order-1`.
 fn recorded(event: &NewEvent) -> RecordedEvent {
-    let options = Options::new("store").disk(Arc::new(SimDisk::new(0))).background(false);
+    let options = Options::new("store").disk(Arc::new(SimDisk::new(0))).background(false).prewrite(false);
     let store = EventStore::open(options).expect("an empty disk takes a store");
     let stream = StreamName::parse("order-1").expect("legal");
     store.append(Append::to(stream, ExpectedVersion::Any, [event.clone()])).expect("legal");

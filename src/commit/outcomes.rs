@@ -1,0 +1,55 @@
+//! What has become of a batch: told once leadership has been handed on, so that the next group is not kept waiting by the
+//! waking of those who wait for this one.
+//!
+//! Promise: what is acknowledged here is durable and visible, and what is refused rests on what is durable.
+
+use super::committer::Pending;
+use super::group::Admitted;
+use crate::error::{AppendError, Error};
+use crate::model::{AppendedEvent, Durability, Receipt, StreamReceipt};
+
+/// The outcomes of the appends of a batch.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    pub(super) acknowledged: Vec<Admitted>,
+    pub(super) refused: Vec<(Pending, AppendError)>,
+    failed: Vec<(Pending, Error)>,
+}
+
+impl Outcomes {
+    /// Notes that the log failed before these were durable. Those refused are told the same: what they rest on may be lost.
+    pub(super) fn fail(&mut self, appends: impl Iterator<Item = Pending>, failure: Error) {
+        let refused = self.refused.drain(..).map(|(pending, _)| pending);
+        self.failed.extend(appends.chain(refused).map(|pending| (pending, failure.clone())));
+    }
+
+    /// Tells each append what has become of it.
+    pub(super) fn tell(self) {
+        // The refused first: of writers that contend for a stream, the one that has just succeeded is then the last to come
+        // back, and each has its turn.
+        self.refused.into_iter().for_each(|(pending, refusal)| pending.refuse(refusal));
+        for admitted in self.acknowledged {
+            let receipt = admitted.receipt();
+            admitted.pending.slot.complete(Ok(receipt));
+        }
+        self.failed.into_iter().for_each(|(pending, failure)| pending.slot.complete(Err(failure.into())));
+    }
+}
+
+impl Admitted {
+    pub(super) fn receipt(&self) -> Receipt {
+        let prepared = &self.pending.prepared;
+        let mut streams: Vec<StreamReceipt> =
+            prepared.streams.iter().map(|stream| stream.receipt()).collect();
+        let mut position = self.first.previous();
+        for record in &prepared.records {
+            position = position.next();
+            let stream = &mut streams[record.stream];
+            let (id, stream_version) = (record.id.clone(), prepared.version_of(record));
+            stream.version = stream_version;
+            stream.events.push(AppendedEvent { id, stream_version, position });
+        }
+        let durability = Durability::Sync;
+        Receipt { position, recorded_at: self.time, durability, streams, repeated: false }
+    }
+}
