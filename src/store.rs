@@ -435,18 +435,40 @@ impl EventStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn health(&self) -> Health {
-        if let Some(lost) = self.core().reader.lost() {
-            return Health::Degraded { reason: lost.to_string() };
+        if let Some(error) = self.trouble() {
+            return Health::Degraded { reason: error.to_string() };
         }
-        let committer = match self.committer() {
-            Ok(committer) => committer,
-            Err(error) => return Health::Degraded { reason: error.to_string() },
-        };
-        match (committer.trouble(), committer.indexes_missing()) {
-            (Some(reason), _) => Health::Degraded { reason },
-            (None, 0) => Health::Ready,
-            (None, missing) => Health::Warming { missing },
+        match self.committer().map_or(0, |committer| committer.indexes_missing()) {
+            0 => Health::Ready,
+            missing => Health::Warming { missing },
         }
+    }
+
+    /// Why appends are refused, if they are: the error that the next one would meet.
+    ///
+    /// ```
+    /// # use annals::Error;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = annals::EventStore::open(annals::Options::new(dir.path()))?;
+    /// assert!(store.trouble().is_none());
+    /// store.close()?;
+    /// assert!(matches!(store.trouble(), Some(Error::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn trouble(&self) -> Option<Error> {
+        match (self.core().reader.lost(), self.committer()) {
+            (Some(lost), _) => Some(lost.clone()),
+            (None, Err(error)) => Some(error),
+            (None, Ok(committer)) => committer.trouble(),
+        }
+    }
+
+    /// Looks whether there is space again for a store that had none, and whether that is still so: appends are taken again then
+    /// by [`EventStore::health`], too. An append finds that out by itself; a store that nobody appends to does not.
+    ///
+    /// It may take as long as making a segment does.
+    pub fn look_for_space(&self) -> bool {
+        self.committer().is_ok_and(|committer| committer.look_for_space())
     }
 
     /// The limits the store was opened with.

@@ -193,6 +193,24 @@ fn a_full_disk_refuses_the_next_segment_and_takes_appends_again_when_there_is_sp
 }
 
 #[test]
+fn a_store_that_nobody_appends_to_learns_of_space_when_it_looks_for_it() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    assert!(!store.look_for_space(), "it never had none");
+    disk.set_capacity(3 * SMALL / 2);
+    let append_large =
+        |n| store.append_to(&stream("s"), ExpectedVersion::Any, [large_event(n, 5000)]).map(|_| ());
+    let appended = (0..).find(|n| append_large(*n).is_err()).expect("a disk is full one day");
+    assert!(store.look_for_space() && matches!(store.health(), Health::Degraded { .. }), "it has none");
+
+    disk.set_capacity(100 * SMALL);
+    assert!(!store.look_for_space());
+    assert_eq!(store.health(), Health::Ready);
+    append_large(appended).expect("there is a segment for it");
+    assert_eq!(everything(&store).len() as u64, appended + 1);
+}
+
+#[test]
 fn an_append_that_no_segment_can_be_made_for_leaves_the_one_made_ahead_to_others() {
     let disk = SimDisk::new(1);
     let store = open(on(&disk).background(true));

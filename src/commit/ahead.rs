@@ -46,6 +46,11 @@ impl<T> Ahead<T> {
         Some(Promise { ahead: self.clone(), made: None })
     }
 
+    /// Whether it is there to be taken.
+    pub(super) fn is_made(&self) -> bool {
+        matches!(*lock(&self.state), State::Made(_))
+    }
+
     /// Takes it, once a promise has ended; none when there is nothing to take.
     pub(super) fn take(&self) -> Option<T> {
         let mut state = lock(&self.state);

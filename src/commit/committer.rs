@@ -63,7 +63,7 @@ pub(super) struct Shared {
     /// It is to be done already.
     on_seal_waits: Arc<AtomicBool>,
     failed: Mutex<Option<String>>,
-    no_space: Mutex<Option<String>>,
+    no_space: Mutex<Option<Error>>,
 }
 
 /// Slow work that follows the sealing of a segment.
@@ -197,9 +197,29 @@ impl Committer {
     }
 
     /// Why appends are refused, if they are.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        let failed = lock(&self.shared.failed).clone();
-        failed.or_else(|| lock(&self.shared.no_space).clone())
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.shared.failure().or_else(|| lock(&self.shared.no_space).clone())
+    }
+
+    /// Tries to make the next segment when there was no space for it the last time, so that a store that nobody appends to
+    /// learns of space as well. Whether there is none.
+    pub(crate) fn look_for_space(&self) -> bool {
+        let shared = &self.shared;
+        if lock(&shared.no_space).is_none() {
+            return false;
+        }
+        let promised = lock(&shared.end)
+            .as_ref()
+            .and_then(|end| Some((shared.next_segment.promise()?, end.writer.segment().number().next())));
+        if let Some((promise, number)) = promised
+            && let Ok(blank) = shared.roll.blank(number, 0)
+        {
+            promise.keep(blank);
+        }
+        if shared.next_segment.is_made() {
+            shared.note_no_space(None);
+        }
+        lock(&shared.no_space).is_some()
     }
 
     /// How many indexes of sealed segments are missing and being built.
@@ -272,7 +292,7 @@ impl Shared {
     }
 
     pub(super) fn note_no_space(&self, error: Option<&Error>) {
-        *lock(&self.no_space) = error.map(ToString::to_string);
+        *lock(&self.no_space) = error.cloned();
     }
 
     /// Does what follows the sealing of a segment, on the thread for slow work, if there is one.
