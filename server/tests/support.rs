@@ -49,13 +49,24 @@ impl Server {
         Server::start_on_address("127.0.0.1:0", dir, command)
     }
 
+    /// A server with these flags.
+    pub(crate) fn start_with(dir: &Path, mut command: Command, flags: &[&str]) -> Server {
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags).arg("--data").arg(dir);
+        Server::started(command)
+    }
+
     pub(crate) fn start_on_address(address: &str, dir: &Path, mut command: Command) -> Server {
-        let command = command.args(["serve", "--listen", address, "--data"]).arg(dir);
+        command.args(["serve", "--listen", address, "--data"]).arg(dir);
+        Server::started(command)
+    }
+
+    fn started(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
-        let address = line.trim().strip_prefix("annals listening on http://").expect(&line).to_owned();
+        let (_, address) = line.trim().split_once("://").expect(&line);
+        let address = address.to_owned();
         Server { child, address, _dir: None }
     }
 
@@ -139,7 +150,13 @@ pub(crate) fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Option
 }
 
 /// The head of a request.
-fn head(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body_len: usize) -> String {
+pub(crate) fn head(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body_len: usize,
+) -> String {
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         head.push_str(&format!("Host: {address}\r\n"));
@@ -163,13 +180,13 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads the head of an answer.
-    pub(crate) fn read(connection: TcpStream) -> Answer {
+    pub(crate) fn read(connection: impl Read + Send + 'static) -> Answer {
         Answer::begin(connection).expect("the head of an answer")
     }
 
     /// Reads the head of an answer; none when it breaks off.
-    fn begin(connection: TcpStream) -> Option<Answer> {
-        let mut connection = BufReader::new(connection);
+    fn begin(connection: impl Read + Send + 'static) -> Option<Answer> {
+        let mut connection: Connection = BufReader::new(Box::new(connection));
         let mut line = || {
             let mut line = String::new();
             connection.read_line(&mut line).ok()?;
@@ -217,7 +234,7 @@ impl Answer {
         std::iter::from_fn(|| self.line()).take_while(|line| !line.is_empty()).collect()
     }
 
-    fn whole(mut self, method: &str) -> Reply {
+    pub(crate) fn whole(mut self, method: &str) -> Reply {
         let mut body = Vec::new();
         if method != "HEAD" {
             self.body.read_to_end(&mut body).expect("the body does not break off");
@@ -270,9 +287,12 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
 }
 
+/// What an answer is read from.
+type Connection = BufReader<Box<dyn Read + Send>>;
+
 enum Body {
-    Sized(Take<BufReader<TcpStream>>),
-    Chunked { connection: BufReader<TcpStream>, left: usize },
+    Sized(Take<Connection>),
+    Chunked { connection: Connection, left: usize },
     Ended,
 }
 

@@ -18,6 +18,7 @@ mod incoming;
 mod inspect;
 mod keeping;
 mod lines;
+mod log;
 mod output;
 mod query;
 mod read;

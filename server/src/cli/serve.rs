@@ -7,11 +7,13 @@ use std::path::PathBuf;
 
 use annals::{EventStore, Health};
 use tokio::net::TcpListener;
+use tracing::{info, warn};
 
 use super::failure::Failure;
-use super::output::{Output, note};
+use super::log::{self, LogFormat};
+use super::output::Output;
 use super::settings::{Settings, parse_address};
-use crate::http::{self, HttpConfig, ServeConfig, Tokens};
+use crate::http::{self, HttpConfig, ServeConfig, Tls, TlsFiles, Tokens};
 
 /// Serves the store in a directory over HTTP; the command when none is given
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,19 @@ pub(crate) struct ServeArgs {
     /// The file of tokens; whoever asks needs one of them. `annals token` makes it
     #[arg(long, value_name = "FILE", env = "ANNALS_TOKENS")]
     tokens: Option<PathBuf>,
+    /// The certificate of the server, in PEM, with those between it and one that clients know; with it, it speaks TLS
+    #[arg(long, value_name = "FILE", env = "ANNALS_TLS_CERTIFICATE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM; both are read again when they change
+    #[arg(long, value_name = "FILE", env = "ANNALS_TLS_KEY", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// What is logged: a level, or levels by place, such as warn,annals::requests=info [default: info, and of requests only
+    /// those that the server failed]
+    #[arg(long = "log", value_name = "LEVEL", env = "ANNALS_LOG")]
+    log: Option<String>,
+    /// How the log is written [default: text]
+    #[arg(long, value_name = "FORMAT", env = "ANNALS_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
     /// Only read, as from a damaged store that refuses writes; what is added by another process is not seen
     #[arg(long)]
     read_only: bool,
@@ -32,11 +47,17 @@ pub(crate) struct ServeArgs {
 
 /// Runs the command until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> {
+    log::begin(&args.log_filter(settings), args.log_format(settings))?;
     let directory = settings.only_directory("serve")?;
     let options = if args.read_only { directory.to_read() } else { directory.to_write() };
     let address = args.listen.unwrap_or(settings.listen);
     let tokens = args.tokens.clone().or_else(|| settings.http.tokens.clone());
     let tokens = tokens.map(Tokens::open).transpose().map_err(Failure::Usage)?;
+    let tls = args.tls_files().or_else(|| settings.http.tls.clone());
+    let tls = tls.map(Tls::open).transpose().map_err(Failure::Usage)?;
+    if let Some(warning) = tls.as_ref().and_then(Tls::warning) {
+        warn!("{warning}");
+    }
     check_reach(address, args.allow_remote || tokens.is_some())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
     runtime.block_on(async {
@@ -44,10 +65,27 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
         let store = EventStore::open(options)?;
         if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
-            note(format_args!("appends are refused: {reason}"));
+            warn!("appends are refused: {reason}");
         }
-        serve(store, listener, settings.http.clone(), tokens).await
+        serve(store, listener, settings.http.clone(), tokens, tls).await
     })
+}
+
+impl ServeArgs {
+    fn log_filter(&self, settings: &Settings) -> String {
+        let chosen = self.log.as_ref().or(settings.log.as_ref());
+        chosen.map_or_else(|| log::FILTER.to_owned(), String::clone)
+    }
+
+    fn log_format(&self, settings: &Settings) -> LogFormat {
+        self.log_format.or(settings.log_format).unwrap_or_default()
+    }
+
+    /// The files of the certificate, which are given together or not at all.
+    fn tls_files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
+        Some(TlsFiles { certificate, key })
+    }
 }
 
 async fn serve(
@@ -55,19 +93,27 @@ async fn serve(
     listener: TcpListener,
     http: HttpConfig,
     tokens: Option<Tokens>,
+    tls: Option<Tls>,
 ) -> Result<(), Failure> {
+    if let Some(torn) = store.torn_tail() {
+        info!(offset = torn.offset, "a torn tail was mended; nothing that was acknowledged is missing");
+    }
     // Signals before the first line: who reads it may end the server at once.
     let shutdown = end_signal().map_err(cannot_start)?;
     let listen = listener.local_addr().map_err(cannot_start)?;
-    announce(listen)?;
-    let config = ServeConfig { listen, http, tokens, note: |what| note(what) };
+    announce(listen, tls.is_some())?;
+    let config = ServeConfig { listen, http, tokens, tls };
+    info!(address = %listen, events = store.head().get(), "the server listens");
     http::serve(store.clone(), config, listener, shutdown).await;
-    Ok(store.close()?)
+    store.close()?;
+    info!("the store is closed");
+    Ok(())
 }
 
-fn announce(address: SocketAddr) -> Result<(), Failure> {
+fn announce(address: SocketAddr, speaks_tls: bool) -> Result<(), Failure> {
     let mut out = Output::stdout();
-    out.line(format_args!("annals listening on http://{address}"))?;
+    let scheme = if speaks_tls { "https" } else { "http" };
+    out.line(format_args!("annals listening on {scheme}://{address}"))?;
     out.flush()
 }
 

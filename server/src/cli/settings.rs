@@ -13,7 +13,8 @@ use super::client::Server;
 use super::duration::Written;
 use super::failure::Failure;
 use super::keeping::{Keeping, KeepingArgs};
-use crate::http::HttpConfig;
+use super::log::LogFormat;
+use crate::http::{HttpConfig, TlsFiles};
 
 /// The configuration file that is read when it is there.
 const FILE: &str = "annals.toml";
@@ -72,6 +73,8 @@ pub(crate) struct GlobalArgs {
 struct File {
     data: Option<PathBuf>,
     listen: Option<String>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
     segment_bytes: Option<u64>,
     memory_bytes: Option<u64>,
     retention_age: Option<Written>,
@@ -88,6 +91,10 @@ pub(crate) struct Settings {
     url: Option<Server>,
     /// Where the server listens unless a flag says otherwise.
     pub(crate) listen: SocketAddr,
+    /// What a server logs, as the file says.
+    pub(crate) log: Option<String>,
+    /// How, as the file says.
+    pub(crate) log_format: Option<LogFormat>,
     /// The size of new segments; none is the library's default.
     segment_bytes: Option<u64>,
     /// The store's memory; none is the library's default.
@@ -145,8 +152,23 @@ impl Settings {
         let memory_bytes = args.memory_bytes.or(file.memory_bytes);
         let GlobalArgs { url, allow_clock_jump, .. } = args;
         let mut http = file.http;
+        http.tls = http
+            .tls
+            .map(|tls| TlsFiles { certificate: beside_file(tls.certificate), key: beside_file(tls.key) });
         http.tokens = http.tokens.map(beside_file);
-        Ok(Settings { dir, url, listen, segment_bytes, memory_bytes, allow_clock_jump, keeping, http })
+        let (log, log_format) = (file.log, file.log_format);
+        Ok(Settings {
+            dir,
+            url,
+            listen,
+            log,
+            log_format,
+            segment_bytes,
+            memory_bytes,
+            allow_clock_jump,
+            keeping,
+            http,
+        })
     }
 
     /// The directory or the server that was named.

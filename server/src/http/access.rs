@@ -33,6 +33,10 @@ impl Scope {
     }
 }
 
+/// Whose token a request came with.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer(pub(crate) Arc<str>);
+
 /// What a request may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use annals::{EventId, EventStore, StreamName};
 use axum::extract::{FromRequestParts, Path};
@@ -13,8 +14,9 @@ use super::access::{Access, Scope};
 use super::config::{HttpConfig, ServeConfig};
 use super::followers::Followers;
 use super::problem::{self, Problem};
+use super::tls::Tls;
 use super::token::Tokens;
-use super::traffic::Traffic;
+use super::traffic::{TARGET, Traffic};
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
 /// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
@@ -28,16 +30,22 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     /// Who may do what, when anybody is asked.
     pub(crate) tokens: Option<Tokens>,
-    /// Where to say what whoever runs the server should know.
-    pub(crate) note: fn(&str),
+    /// What it proves its name with, when it speaks TLS.
+    pub(crate) tls: Option<Tls>,
     /// What is left for request bodies, in units of [`BUDGET_UNIT_BYTES`].
     pub(crate) body_budget: Arc<Semaphore>,
     /// The imports that may still begin.
     pub(crate) imports: Arc<Semaphore>,
     /// The connections that may still be opened.
     pub(crate) connections: Arc<Semaphore>,
+    /// The requests of HTTP/2 that may still be under way.
+    pub(crate) streams: Arc<Semaphore>,
     /// The live streams.
     pub(crate) followers: Arc<Followers>,
+    /// Whether the log has a line for each request.
+    pub(crate) tells_requests: bool,
+    /// How many milliseconds the clock is behind the newest event, when that is worth telling.
+    pub(crate) clock_behind_ms: AtomicU64,
     /// The requests so far.
     pub(crate) traffic: Traffic,
     /// Becomes true when the server is asked to stop.
@@ -46,16 +54,19 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(store: EventStore, config: ServeConfig, stopping: watch::Receiver<bool>) -> App {
-        let ServeConfig { listen, http: config, tokens, note } = config;
+        let ServeConfig { listen, http: config, tokens, tls } = config;
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         App {
             store,
             listen,
             tokens,
-            note,
+            tls,
+            tells_requests: tracing::enabled!(target: TARGET, tracing::Level::INFO),
+            clock_behind_ms: AtomicU64::new(0),
             body_budget: places(config.body_budget_units()),
             imports: places(IMPORTS_MAX),
             connections: places(config.connections_max),
+            streams: places(config.connections_max),
             followers: Followers::new(config.subscribers_max),
             traffic: Traffic::new(),
             config,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use annals::Source;
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
+use super::tls::{Tls, TlsFiles};
 use super::token::Tokens;
 
 /// The unit of the body budget: shares of it are counted in 32 bits, so bytes would end at 4 GiB.
@@ -21,8 +22,8 @@ pub(crate) struct ServeConfig {
     pub(crate) http: HttpConfig,
     /// Who may do what. Without, nobody is asked, and everybody may do everything.
     pub(crate) tokens: Option<Tokens>,
-    /// Where to say what whoever runs the server should know.
-    pub(crate) note: fn(&str),
+    /// What it proves its name with. Without, it speaks no TLS.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// What the configuration file may say of the server. A time is in milliseconds there, and none is zero.
@@ -33,6 +34,8 @@ pub(crate) struct HttpConfig {
     pub(crate) hosts: Vec<String>,
     /// The file of tokens. Default: none, and nobody is asked for one.
     pub(crate) tokens: Option<PathBuf>,
+    /// The files of the certificate. Default: none, and connections are in the clear.
+    pub(crate) tls: Option<TlsFiles>,
     /// The directory below which `POST /admin/backup` makes backups. Default: none, and it is refused.
     pub(crate) backups: Option<PathBuf>,
     /// The origins whose web pages may read and write, such as `https://app.example`; `*` is every origin. Default: none.
@@ -43,6 +46,9 @@ pub(crate) struct HttpConfig {
     /// The live streams among them; further ones are refused. Default: 2048.
     #[serde(deserialize_with = "count")]
     pub(crate) subscribers_max: usize,
+    /// How long a client may take to agree on TLS. Default: 10 s.
+    #[serde(rename = "handshake_wait_ms_max", deserialize_with = "milliseconds")]
+    pub(crate) handshake_wait_max: Duration,
     /// How long a client may take to send the head of a request, and be silent between two. Default: 30 s.
     #[serde(rename = "head_wait_ms_max", deserialize_with = "milliseconds")]
     pub(crate) head_wait_max: Duration,
@@ -83,10 +89,12 @@ impl Default for HttpConfig {
         HttpConfig {
             hosts: Vec::new(),
             tokens: None,
+            tls: None,
             backups: None,
             cors_origins: Vec::new(),
             connections_max: 4096,
             subscribers_max: 2048,
+            handshake_wait_max: Duration::from_secs(10),
             head_wait_max: Duration::from_secs(30),
             body_wait_max: Duration::from_secs(30),
             body_bytes_per_second_min: 64 << 10,

@@ -12,8 +12,9 @@ use super::config::HttpConfig;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
 
 /// The headers of answers that scripts may read beside those that they always may.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Annals-History, ETag, Idempotency-Replayed, Location, Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Annals-History, ETag, Idempotency-Replayed, Location, Retry-After, X-Request-Id",
+);
 
 /// How long a browser may remember the answer, in seconds.
 const REMEMBERED: HeaderValue = HeaderValue::from_static("600");

@@ -54,7 +54,7 @@ fn answered(bytes: &[u8]) -> Option<Parts> {
     let store = store();
     let (stop, stopping) = watch::channel(false);
     let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2662));
-    let config = ServeConfig { listen, http: HttpConfig::default(), tokens: None, note: |_| {} };
+    let config = ServeConfig { listen, http: HttpConfig::default(), tokens: None, tls: None };
     let mut router: Router = router(Arc::new(App::new(store.clone(), config, stopping)));
     let answer = runtime.block_on(async {
         timeout(ANSWER_TIME_MAX, async {

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Access, Scope};
+use super::access::{Access, Bearer, Scope};
 use super::answer::{self, header_value};
 use super::app::App;
 use super::body::drained;
@@ -47,10 +47,13 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     if let Some(response) = cors::preflight(request.method(), request.headers()) {
         return response;
     }
-    match access_of(app, &request) {
-        Ok(access) => drop(request.extensions_mut().insert(access)),
+    let bearer = match access_of(app, &request) {
+        Ok((access, bearer)) => {
+            request.extensions_mut().insert(access);
+            bearer
+        }
         Err(problem) => return problem.into_response(),
-    }
+    };
     let asks_for_methods = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
     // No resource has this method, but each says which ones it has.
@@ -59,21 +62,24 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
         response = StatusCode::NO_CONTENT.into_response();
         response.headers_mut().extend(methods.map(|methods| (header::ALLOW, methods)));
     }
+    if let Some(bearer) = bearer {
+        response.extensions_mut().insert(bearer);
+    }
     response
 }
 
-/// What a request may do, once it is known that it may do what its method and its path say.
-fn access_of(app: &App, request: &Request) -> Result<Access, Problem> {
+/// What a request may do, once it is known that it may do what its method and its path say; and by whose token.
+fn access_of(app: &App, request: &Request) -> Result<(Access, Option<Bearer>), Problem> {
     let path = request.uri().path();
     let Some(tokens) = app.tokens.as_ref().filter(|_| !paths::FOR_ALL.contains(&path)) else {
-        return Ok(Access::everything());
+        return Ok((Access::everything(), None));
     };
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = given.and_then(|given| {
         let (scheme, token) = given.split_once(' ')?;
         scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
     });
-    let access = token.and_then(|token| tokens.access_of(token)).ok_or_else(|| {
+    let (access, bearer) = token.and_then(|token| tokens.access_of(token)).ok_or_else(|| {
         Problem::new(problem::UNAUTHORIZED, "send a token that is known, as `Authorization: Bearer TOKEN`")
     })?;
     match *request.method() {
@@ -83,7 +89,7 @@ fn access_of(app: &App, request: &Request) -> Result<Access, Problem> {
         _ if path.starts_with(paths::ADMIN) => access.check(Scope::Admin)?,
         _ => access.check(Scope::Append)?,
     }
-    Ok(access)
+    Ok((access, Some(bearer)))
 }
 
 fn check_size(request: &Request) -> Result<(), Problem> {

@@ -171,7 +171,7 @@ async fn scavenge(
     let scavenge = Scavenge::new().dry_run(wanted.dry_run).everything(wanted.everything);
     let report = app.blocking(move |app| Ok(app.store.scavenge(&scavenge)?)).await?;
     let damaged: Vec<String> =
-        report.damaged.iter().map(|error| Problem::from(error.clone()).detail()).collect();
+        report.damaged.iter().map(|error| Problem::from(error.clone()).detail().to_owned()).collect();
     let answer = json!({
         "dryRun": wanted.dry_run,
         "segments": report.segments,

@@ -78,6 +78,13 @@ fn expose_server(out: &mut Exposition, app: &App, store: &StoreMetrics) {
     out.single("annals_subscribers", "gauge", "Live streams that are open.", followers);
     let help = "Events between the head and the live stream that is furthest behind.";
     out.single("annals_subscriber_lag_events", "gauge", help, lag);
+    if let Some(tls) = &app.tls {
+        let reloads = tls.reloads();
+        const RELOADS: &str = "annals_tls_reloads_total";
+        out.family(RELOADS, "counter", "Changes of the certificate's files, by what became of them.");
+        out.sample(RELOADS, &[("outcome", "used")], reloads.done);
+        out.sample(RELOADS, &[("outcome", "refused")], reloads.failed);
+    }
     let connections = app.traffic.connections.load(Ordering::Relaxed);
     out.single("annals_http_connections", "gauge", "Connections that are open.", connections);
     let held = app.config.body_budget_units().saturating_sub(app.body_budget.available_permits());

@@ -2,6 +2,8 @@
 //!
 //! The `type` of a problem is stable; a program branches on it. The `detail` is for people and may change.
 
+use std::sync::Arc;
+
 use annals::{
     AppendError, Deletion, Error, ExpectedVersion, ImportError, NameError, SnapshotError, StreamName,
     StreamVersion,
@@ -122,9 +124,14 @@ impl Problem {
         self
     }
 
+    /// Its name for programs, without what begins all of them.
+    pub(crate) fn code(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// What it says to people.
-    pub(crate) fn detail(self) -> String {
-        self.detail
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The status of the answer.
@@ -168,7 +175,32 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(Told(Arc::new(self)));
         response
+    }
+}
+
+/// The problem that an answer tells, for those whom the answer passes on its way out.
+#[derive(Debug, Clone)]
+pub(crate) struct Told(Arc<Problem>);
+
+impl Told {
+    /// What it is.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.0
+    }
+
+    /// The problem as JSON with what its request is called.
+    pub(crate) fn to_json_of(&self, request_id: &str) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Of<'a> {
+            #[serde(flatten)]
+            problem: &'a Problem,
+            #[serde(rename = "requestId")]
+            request_id: &'a str,
+        }
+        let of = Of { problem: &self.0, request_id };
+        serde_json::to_vec(&of).expect("a problem is made of texts and numbers")
     }
 }
 

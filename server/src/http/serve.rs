@@ -12,22 +12,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
 use super::app::App;
+use super::attendant::attend;
 use super::body::unless_stopping;
 use super::config::ServeConfig;
 use super::connection::serve_connection;
 use super::problem::{self, Problem};
-use super::token::Tokens;
 use super::{
     append, guard, import, keeping, live, metrics, openapi, read, snapshots, status, streams, traffic,
 };
 
 /// How long to wait when no connection can be accepted, as when too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// How often the file of tokens is looked at.
-const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves `store` until `shutdown` is done: then no connection is accepted, live streams end, and requests under way
 /// are finished. The store stays open: whoever opened it closes it.
@@ -45,7 +43,7 @@ pub(crate) async fn serve(
         stop.send_replace(true);
     });
 
-    tokio::spawn(unless_stopping(stopping.clone(), keep_tokens_fresh(Arc::clone(&app))));
+    tokio::spawn(unless_stopping(stopping.clone(), attend(Arc::clone(&app))));
     let router = router(Arc::clone(&app));
     let mut connections = JoinSet::new();
     while let Some((socket, place)) =
@@ -61,24 +59,10 @@ pub(crate) async fn serve(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
+    info!(connections = connections.len(), "the server stops");
     // A reader that does not read must not keep the process alive: those that are left are dropped with the set.
     let all_ended = async { while connections.join_next().await.is_some() {} };
     drop(timeout(stop_wait_max, all_ended).await);
-}
-
-/// Reads the tokens again when their file changes.
-async fn keep_tokens_fresh(app: Arc<App>) {
-    while app.tokens.is_some() {
-        sleep(REFRESH_PAUSE).await;
-        let refreshed = app.blocking(|app| {
-            if let Some(Err(what)) = app.tokens.as_ref().map(Tokens::refresh) {
-                (app.note)(&format!("the tokens stay as they were: {what}"));
-            }
-            Ok(())
-        });
-        // It fails only when it panics, and the next one may not.
-        drop(refreshed.await);
-    }
 }
 
 /// The next connection, once there is a place for it.
@@ -88,7 +72,10 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
         match listener.accept().await {
             Ok((socket, _)) => return (socket, place),
             Err(error) if is_its_clients(&error) => {}
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+            Err(error) => {
+                warn!("no connection can be accepted: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }

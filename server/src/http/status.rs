@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals::{Health, LABEL_BYTES_MAX, NAME_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use annals::{LABEL_BYTES_MAX, NAME_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +14,9 @@ use serde_json::json;
 use super::answer;
 use super::app::{App, IMPORTS_MAX};
 use super::guard::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::health::Health;
 use super::listing::PAGE_EVENTS_DEFAULT;
+use super::multiplexed;
 use super::paths;
 use super::streams::STREAMS_MAX;
 
@@ -30,22 +32,8 @@ async fn live() -> Response {
     answer::json(StatusCode::OK, &json!({"status": "live"}))
 }
 
-/// Ready means that appends are taken; a load balancer that sees another status sends them elsewhere.
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    if *app.stopping.borrow() {
-        return answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"}));
-    }
-    match app.store.health() {
-        Health::Ready => answer::json(StatusCode::OK, &json!({"status": "ready"})),
-        Health::Warming { missing } => answer::json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"status": "warming", "indexesMissing": missing}),
-        ),
-        Health::Degraded { reason } => {
-            answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "degraded", "reason": reason}))
-        }
-        _ => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unknown"})),
-    }
+    Health::of(&app).answer()
 }
 
 async fn limits(State(app): State<Arc<App>>) -> Response {
@@ -66,6 +54,8 @@ async fn limits(State(app): State<Arc<App>>) -> Response {
         "connectionsMax": app.config.connections_max,
         "subscribersMax": app.config.subscribers_max,
         "importsMax": IMPORTS_MAX,
+        "connectionRequestsMax": multiplexed::STREAMS_MAX,
+        "handshakeWaitMsMax": milliseconds(app.config.handshake_wait_max),
         "headWaitMsMax": milliseconds(app.config.head_wait_max),
         "bodyWaitMsMax": milliseconds(app.config.body_wait_max),
         "bodyBytesPerSecondMin": app.config.body_bytes_per_second_min,

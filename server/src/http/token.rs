@@ -12,12 +12,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::access::{Access, Scope};
+use super::access::{Access, Bearer, Scope};
+use super::seen::Seen;
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -120,8 +120,8 @@ impl TokenFile {
         toml::from_str(&text).map_err(|error| cannot(&error))
     }
 
-    /// What the bearer of a token may do; none when nobody knows it.
-    fn access_of(&self, token: &str) -> Option<Access> {
+    /// What the bearer of a token may do, and whose it is; none when nobody knows it.
+    fn access_of(&self, token: &str) -> Option<(Access, Bearer)> {
         let hash = Hash::of(token);
         // All of them are looked at: how long it takes says nothing about which one it is.
         let found = self.tokens.iter().fold(
@@ -130,7 +130,7 @@ impl TokenFile {
                 if entry.sha256 == hash { Some(entry) } else { found }
             },
         );
-        found.map(|entry| Access::of(&entry.scopes, &entry.prefixes))
+        found.map(|entry| (Access::of(&entry.scopes, &entry.prefixes), Bearer(entry.name.as_str().into())))
     }
 }
 
@@ -145,41 +145,40 @@ pub(crate) struct Tokens {
 struct State {
     file: Arc<TokenFile>,
     seen: Seen,
-}
-
-/// What a file looked like when it was read.
-type Seen = Option<(SystemTime, u64)>;
-
-fn look(path: &Path) -> Seen {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    trouble: Option<String>,
 }
 
 impl Tokens {
     /// Reads the file for the first time.
     pub(crate) fn open(path: PathBuf) -> Result<Tokens, String> {
-        let seen = look(&path);
+        let seen = Seen::of(&path);
         let file = Arc::new(TokenFile::read(&path)?);
-        Ok(Tokens { path, state: Mutex::new(State { file, seen }) })
+        Ok(Tokens { path, state: Mutex::new(State { file, seen, trouble: None }) })
     }
 
-    /// What the bearer of a token may do; none when nobody knows it.
-    pub(crate) fn access_of(&self, token: &str) -> Option<Access> {
+    /// What the bearer of a token may do, and whose it is; none when nobody knows it.
+    pub(crate) fn access_of(&self, token: &str) -> Option<(Access, Bearer)> {
         let file = Arc::clone(&self.lock().file);
         file.access_of(token)
     }
 
     /// Reads the file again if it has changed. It may block. Tells why it could not be read, once for each change.
     pub(crate) fn refresh(&self) -> Result<(), String> {
-        let seen = look(&self.path);
+        let seen = Seen::of(&self.path);
         if seen == self.lock().seen {
             return Ok(());
         }
         let read = TokenFile::read(&self.path);
         let mut state = self.lock();
         state.seen = seen;
+        state.trouble = read.as_ref().err().cloned();
         state.file = Arc::new(read?);
         Ok(())
+    }
+
+    /// Why the file as it stands is not the one in use.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -203,7 +202,7 @@ mod tests {
     #[test]
     fn a_token_is_known_by_its_hash_alone() {
         let file: TokenFile = toml::from_str(FILE).expect("legal");
-        let access = file.access_of("test").expect("that is its hash");
+        let (access, _) = file.access_of("test").expect("that is its hash");
         assert!(access.may(Scope::Append) && !access.may(Scope::Admin));
         assert!(access.sees("order-1") && !access.sees("cart-1"));
         assert!(file.access_of("tess").is_none() && file.access_of("").is_none());

@@ -7,14 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::{error, info};
 
+use super::access::Bearer;
 use super::app::App;
 use super::exposition::Exposition;
 use super::paths;
+use super::problem::{Problem, Told};
+use super::request_id::{self, RequestIds};
+use super::traceparent::{self, Traceparent};
+
+/// Where lines about requests belong to: whoever chooses what is logged names it.
+pub(super) const TARGET: &str = "annals::requests";
 
 /// The methods that are told apart.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "other"];
@@ -32,6 +41,8 @@ const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0
 #[derive(Debug)]
 pub(crate) struct Traffic {
     routes: Vec<Route>,
+    /// What requests are called whose clients give them no name.
+    ids: RequestIds,
     /// Connections that are open.
     pub(crate) connections: AtomicU64,
     /// From handing an append over to its receipt.
@@ -50,6 +61,7 @@ impl Traffic {
         let route = |path| Route { path, answered: Default::default(), durations: Durations::default() };
         Traffic {
             routes: paths::ALL.into_iter().chain([OTHER]).map(route).collect(),
+            ids: RequestIds::new(),
             connections: AtomicU64::new(0),
             appends: Durations::default(),
         }
@@ -112,15 +124,67 @@ impl Durations {
     }
 }
 
-/// Counts a request once its answer begins.
+/// Names a request, and counts it once its answer begins.
 pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let id = app.traffic.ids.of(request.headers());
+    let trace = app.tells_requests.then(|| trace_of(request.headers())).flatten();
+    let mut response = next.run(request).await;
     let path = path.as_ref().map_or(OTHER, MatchedPath::as_str);
-    app.traffic.count(path, &method, response.status(), begun.elapsed());
+    let took = begun.elapsed();
+    app.traffic.count(path, &method, response.status(), took);
+    named(&mut response, &id);
+    if app.tells_requests || response.status().is_server_error() {
+        let answered = Answered { method: &method, route: path, id: &id, trace, took };
+        answered.tell(&response);
+    }
+    response.headers_mut().insert(request_id::HEADER, id);
     response
+}
+
+/// Writes what a request is called into the problem that it is answered with.
+fn named(response: &mut Response, id: &HeaderValue) {
+    if let (Some(told), Ok(id)) = (response.extensions().get::<Told>(), id.to_str()) {
+        let json = told.to_json_of(id);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(json);
+    }
+}
+
+/// The trace that a request is part of, as its `traceparent` says.
+fn trace_of(headers: &HeaderMap) -> Option<String> {
+    let traceparent = Traceparent::parse(headers.get(traceparent::HEADER)?.to_str().ok()?)?;
+    Some(traceparent.trace_id().to_owned())
+}
+
+/// What is told of a request. No value of a header is: tokens are among them.
+struct Answered<'a> {
+    method: &'a Method,
+    route: &'a str,
+    id: &'a HeaderValue,
+    trace: Option<String>,
+    took: Duration,
+}
+
+impl Answered<'_> {
+    fn tell(&self, response: &Response) {
+        let status = response.status().as_u16();
+        let (method, route, id) = (self.method.as_str(), self.route, self.id.to_str().unwrap_or_default());
+        let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
+        let bytes = response.body().size_hint().exact();
+        let token = response.extensions().get::<Bearer>().map(|Bearer(name)| &**name);
+        let (trace, problem) =
+            (self.trace.as_deref(), response.extensions().get::<Told>().map(Told::problem));
+        let code = problem.map(Problem::code);
+        if response.status().is_server_error() {
+            let detail = problem.map(Problem::detail);
+            error!(target: TARGET, method, route, status, micros, bytes, id, token, trace, problem = code, detail);
+        } else {
+            info!(target: TARGET, method, route, status, micros, bytes, id, token, trace, problem = code);
+        }
+    }
 }
 
 #[cfg(test)]

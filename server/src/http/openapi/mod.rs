@@ -93,6 +93,7 @@ fn problem_schema() -> Value {
             "stream": {"type": "string"},
             "limit": {"type": "string", "description": "Its name in `GET /limits`."},
             "max": {"type": "integer"},
+            "requestId": {"type": "string", "description": "That of the header `X-Request-Id`."},
         },
     })
 }
