@@ -75,6 +75,11 @@ impl Server {
         &self.address
     }
 
+    /// The number of the process that runs it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The process that runs it.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use annals::{BackupReport, EventStore, Read};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::client::Server;
 use super::failure::Failure;
 use super::output::Output;
-use super::settings::Settings;
+use super::settings::{Place, Settings};
 
 /// Copies the events of a directory into another one; into the same again, only what is new
 ///
@@ -15,7 +16,8 @@ use super::settings::Settings;
 /// `annals restore` makes a store of it. Exits with 1 when events at the end of the store are damaged: it ends before them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BackupArgs {
-    /// The directory of the backup: a new one, or one that holds a backup of this store
+    /// The directory of the backup: a new one, or one that holds a backup of this store; with --url, its name among those of
+    /// the server
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Print the report as JSON
@@ -23,7 +25,7 @@ pub(crate) struct BackupArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Report {
     position: u64,
     segments: u64,
@@ -33,8 +35,13 @@ struct Report {
 
 /// Runs the command.
 pub(crate) fn run(args: &BackupArgs, settings: &Settings) -> Result<(), Failure> {
-    let store = EventStore::open(settings.only_directory("backup")?.to_read())?;
-    let report = Report::from(&store.back_up(&args.out)?);
+    let (report, store) = match settings.place() {
+        Place::Directory(directory) => {
+            let store = EventStore::open(directory.to_read())?;
+            (Report::from(&store.back_up(&args.out)?), Some(store))
+        }
+        Place::Server(server) => (by_server(args, server)?, None),
+    };
     let mut out = Output::stdout();
     if args.json {
         out.json(&report)?;
@@ -47,10 +54,19 @@ pub(crate) fn run(args: &BackupArgs, settings: &Settings) -> Result<(), Failure>
     }
     out.flush()?;
     // A backup that ends before damaged events does not pass for one of the whole store.
+    let Some(store) = store else { return Ok(()) };
     match store.read(Read::all().after(store.head()))?.next() {
         Some(Err(error)) => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// The server makes it below a directory of its own, under a name.
+fn by_server(args: &BackupArgs, server: &Server) -> Result<Report, Failure> {
+    let name = args.out.to_str().ok_or_else(|| {
+        Failure::Usage("a backup of a server has a name that is text, such as --out monday".to_owned())
+    })?;
+    server.post("/admin/backup", Some(&serde_json::json!({"name": name})))
 }
 
 impl From<&BackupReport> for Report {

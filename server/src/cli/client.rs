@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use annals::IdempotencyKey;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use ureq::http::{HeaderValue, Response};
+use serde::{Deserialize, Serialize};
+use ureq::http::{HeaderValue, Response, StatusCode};
 use ureq::{Body, BodyReader, RequestBuilder, SendBody};
 
 use super::failure::Failure;
@@ -24,6 +24,9 @@ const LINE_BYTES_MAX: u64 = 512 << 20;
 
 /// The longest problem that is read.
 const PROBLEM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Media type of JSON.
+const JSON: &str = "application/json";
 
 /// Media type of lines of JSON.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
@@ -129,7 +132,40 @@ impl Server {
                 .map_err(|error| Failure::Usage(format!("the key {key} cannot be sent: {error}")))?;
             request = request.header("Idempotency-Key", value);
         }
-        self.json(request.content_type("application/json").send(body))
+        self.json(request.content_type(JSON).send(body))
+    }
+
+    /// Asks for something to be done, perhaps with JSON that says what, and reads the JSON that answers.
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path_and_query: &str,
+        wanted: Option<&impl Serialize>,
+    ) -> Result<T, Failure> {
+        let request = self.asking(self.agent.post(format!("{}{path_and_query}", self.url)));
+        self.json(match wanted {
+            Some(wanted) => request.content_type(JSON).send(json_of(wanted)),
+            None => request.send_empty(),
+        })
+    }
+
+    /// Puts JSON somewhere, and reads the JSON that answers.
+    pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, value: &impl Serialize) -> Result<T, Failure> {
+        let request = self.asking(self.agent.put(format!("{}{path}", self.url)));
+        self.json(request.content_type(JSON).send(json_of(value)))
+    }
+
+    /// Deletes something, and reads the JSON that answers.
+    pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str, params: &Params) -> Result<T, Failure> {
+        let request = self.agent.delete(format!("{}{path}?{}", self.url, params.encode()));
+        self.json(self.asking(request).call())
+    }
+
+    /// Asks for one JSON value; none where there is no such thing.
+    pub(crate) fn find_json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        match self.asking(self.agent.get(format!("{}{path}", self.url))).call() {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => Ok(None),
+            answered => self.json(answered).map(Some),
+        }
     }
 
     /// Sends lines of any number and reads the lines that answer.
@@ -178,6 +214,10 @@ impl Server {
     fn unreadable(&self, error: impl std::fmt::Display) -> Failure {
         Failure::Unusable(format!("the answer of {} cannot be read: {error}", self.url))
     }
+}
+
+fn json_of(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("what is sent is made of texts and numbers")
 }
 
 fn answer(body: Body) -> Answer {

@@ -1,11 +1,13 @@
 //! `annals delete`: deletes a stream.
 
 use annals::{EventStore, ExpectedVersion, StreamName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::client::{Server, path_segment};
 use super::failure::Failure;
 use super::output::Output;
-use super::settings::Settings;
+use super::settings::{Directory, Place, Settings};
+use crate::wire::Params;
 
 /// Deletes a stream and prints the version that it stands at; an append makes it again, and its versions go on
 ///
@@ -36,20 +38,40 @@ struct Deleted<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: &DeleteArgs, settings: &Settings) -> Result<(), Failure> {
-    let options = settings.only_directory("delete")?.to_write();
-    let store = EventStore::open(options.create(false).background(false).prewrite(false))?;
-    let version = match args.for_ever {
-        true => store.delete_stream_for_ever(&args.stream, args.expected)?,
-        false => store.delete_stream(&args.stream, args.expected)?,
+    let version = match settings.place() {
+        Place::Directory(directory) => from_directory(args, directory)?,
+        Place::Server(server) => from_server(args, server)?,
     };
-    store.close()?;
     let mut out = Output::stdout();
     if args.json {
         let (stream, for_ever) = (args.stream.as_str(), args.for_ever);
-        out.json(&Deleted { stream, version: version.get(), for_ever })?;
+        out.json(&Deleted { stream, version, for_ever })?;
     } else {
         let for_ever = if args.for_ever { " for ever" } else { "" };
         out.line(format_args!("{} is deleted{for_ever} at version {version}", args.stream))?;
     }
     out.flush()
+}
+
+fn from_directory(args: &DeleteArgs, directory: Directory<'_>) -> Result<u64, Failure> {
+    let store = EventStore::open(directory.to_write().create(false).background(false).prewrite(false))?;
+    let version = match args.for_ever {
+        true => store.delete_stream_for_ever(&args.stream, args.expected)?,
+        false => store.delete_stream(&args.stream, args.expected)?,
+    };
+    store.close()?;
+    Ok(version.get())
+}
+
+fn from_server(args: &DeleteArgs, server: &Server) -> Result<u64, Failure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        version: u64,
+    }
+
+    let path = format!("/streams/{}", path_segment(args.stream.as_str()));
+    let params = Params::default()
+        .with("hard", args.for_ever.to_string())
+        .with("expectedVersion", args.expected.to_string());
+    server.delete(&path, &params).map(|Answer { version }| version)
 }

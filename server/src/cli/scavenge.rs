@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use annals::{EventStore, Scavenge, ScavengeReport};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::failure::Failure;
 use super::output::{Output, Progress, note};
-use super::settings::Settings;
+use super::settings::{Directory, Place, Settings};
 
 /// Rewrites the segments of a directory without the events that are no longer shown
 ///
@@ -27,7 +28,7 @@ pub(crate) struct ScavengeArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     dry_run: bool,
@@ -41,18 +42,13 @@ struct Report {
 
 /// Runs the command. A damaged segment makes it fail after everything else is done.
 pub(crate) fn run(args: &ScavengeArgs, settings: &Settings) -> Result<(), Failure> {
-    let options = settings.only_directory("scavenge")?.to_write();
-    // With nobody in the background, this is the only scavenge.
-    let store = EventStore::open(options.create(false).background(false).prewrite(false))?;
-    let mut progress = Progress::new();
-    let scavenge = Scavenge::new().dry_run(args.dry_run).everything(args.everything);
-    let report = store.scavenge_while(&scavenge, |report| {
-        progress.show(format_args!("{} segments, {} events removed", report.segments, report.removed));
-        ControlFlow::Continue(())
-    })?;
-    progress.clear();
-    store.close()?;
-    let report = Report::new(&report, args.dry_run);
+    let report: Report = match settings.place() {
+        Place::Directory(directory) => of_directory(args, directory)?,
+        Place::Server(server) => {
+            let wanted = json!({"dryRun": args.dry_run, "everything": args.everything});
+            server.post("/admin/scavenge", Some(&wanted))?
+        }
+    };
     let mut out = Output::stdout();
     if args.json {
         out.json(&report)?;
@@ -68,6 +64,20 @@ pub(crate) fn run(args: &ScavengeArgs, settings: &Settings) -> Result<(), Failur
             "{left} damaged segments were left as they are; run `annals verify`"
         ))),
     }
+}
+
+fn of_directory(args: &ScavengeArgs, directory: Directory<'_>) -> Result<Report, Failure> {
+    // With nobody in the background, this is the only scavenge.
+    let store = EventStore::open(directory.to_write().create(false).background(false).prewrite(false))?;
+    let mut progress = Progress::new();
+    let scavenge = Scavenge::new().dry_run(args.dry_run).everything(args.everything);
+    let report = store.scavenge_while(&scavenge, |report| {
+        progress.show(format_args!("{} segments, {} events removed", report.segments, report.removed));
+        ControlFlow::Continue(())
+    })?;
+    progress.clear();
+    store.close()?;
+    Ok(Report::new(&report, args.dry_run))
 }
 
 impl Report {

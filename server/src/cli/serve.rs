@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use annals::{EventStore, Health};
+use annals::{EventStore, Health, Options};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
             warn!("appends are refused: {reason}");
         }
-        serve(store, listener, settings.http.clone(), tokens, tls).await
+        serve(store, listener, settings.http.clone(), tokens, tls, directory.to_read()).await
     })
 }
 
@@ -94,6 +94,7 @@ async fn serve(
     http: HttpConfig,
     tokens: Option<Tokens>,
     tls: Option<Tls>,
+    to_read: Options,
 ) -> Result<(), Failure> {
     if let Some(torn) = store.torn_tail() {
         info!(offset = torn.offset, "a torn tail was mended; nothing that was acknowledged is missing");
@@ -102,7 +103,7 @@ async fn serve(
     let shutdown = end_signal().map_err(cannot_start)?;
     let listen = listener.local_addr().map_err(cannot_start)?;
     announce(listen, tls.is_some())?;
-    let config = ServeConfig { listen, http, tokens, tls };
+    let config = ServeConfig { listen, http, tokens, tls, to_read };
     info!(address = %listen, events = store.head().get(), "the server listens");
     http::serve(store.clone(), config, listener, shutdown).await;
     store.close()?;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use annals::{EventStore, StreamName, StreamSettings, StreamVersion};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::client::{Server, path_segment};
 use super::duration::{parse_duration, write_duration};
 use super::failure::Failure;
 use super::output::Output;
-use super::settings::{Directory, Settings};
+use super::settings::{Directory, Place, Settings};
 
 /// Sets which events of a stream are shown, and prints what holds then; without flags only prints it
 ///
@@ -45,10 +46,49 @@ struct Shown<'a> {
     truncate_before: Option<u64>,
 }
 
+/// Settings as a server takes and tells them.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Sent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncate_before: Option<u64>,
+}
+
+impl From<StreamSettings> for Sent {
+    fn from(settings: StreamSettings) -> Sent {
+        Sent {
+            max_age: settings.max_age.map(|age| age.as_secs()),
+            max_count: settings.max_count,
+            truncate_before: settings.truncate_before.map(StreamVersion::get),
+        }
+    }
+}
+
+impl From<Sent> for StreamSettings {
+    fn from(sent: Sent) -> StreamSettings {
+        StreamSettings {
+            max_age: sent.max_age.map(Duration::from_secs),
+            max_count: sent.max_count,
+            truncate_before: sent.truncate_before.map(StreamVersion::new),
+        }
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &SetArgs, settings: &Settings) -> Result<(), Failure> {
-    let directory = settings.only_directory("set")?;
-    let held = if args.sets_nothing() { read(args, directory)? } else { change(args, directory)? };
+    let held = match (settings.place(), args.sets_nothing()) {
+        (Place::Directory(directory), true) => read(args, directory)?,
+        (Place::Directory(directory), false) => change(args, directory)?,
+        (Place::Server(server), true) => told(args, server)?,
+        (Place::Server(server), false) => {
+            let next = args.beside(told(args, server)?);
+            server.put(&args.path(), &Sent::from(next)).map(|Sent { .. }| next)?
+        }
+    };
     let mut out = Output::stdout();
     if args.json {
         let StreamSettings { max_age, max_count, truncate_before } = held;
@@ -60,6 +100,11 @@ pub(crate) fn run(args: &SetArgs, settings: &Settings) -> Result<(), Failure> {
         out.line(format_args!("{} {}", args.stream, text(&held)))?;
     }
     out.flush()
+}
+
+/// What the server says that holds; a stream that it does not know yet has no settings.
+fn told(args: &SetArgs, server: &Server) -> Result<StreamSettings, Failure> {
+    Ok(server.find_json(&args.path())?.map_or_else(StreamSettings::default, |sent: Sent| sent.into()))
 }
 
 fn read(args: &SetArgs, directory: Directory<'_>) -> Result<StreamSettings, Failure> {
@@ -75,6 +120,11 @@ fn change(args: &SetArgs, directory: Directory<'_>) -> Result<StreamSettings, Fa
 }
 
 impl SetArgs {
+    /// Where a server has the settings.
+    fn path(&self) -> String {
+        format!("/streams/{}/metadata", path_segment(self.stream.as_str()))
+    }
+
     fn sets_nothing(&self) -> bool {
         let SetArgs { max_age, max_count, truncate_before, none, .. } = self;
         max_age.is_none() && max_count.is_none() && truncate_before.is_none() && !none

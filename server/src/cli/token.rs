@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::http::{Entry, Hash, Scope, TokenFile};
+use crate::http::{Entry, Hash, Rate, Scope, TokenFile};
 
 /// The random bytes of a token: more than anybody can guess, so a plain hash keeps it safe.
 const TOKEN_BYTES: usize = 32;
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &TokenArgs) -> Result<(), Failure> {
         sha256: Hash::of(&token),
         scopes: args.scopes.clone(),
         prefixes: args.prefixes.clone(),
+        rate: Rate::default(),
     };
     if args.file.exists() {
         // What cannot be read would not be read by a server either.

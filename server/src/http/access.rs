@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 
 use super::problem::{self, Problem};
+use super::rate::Rate;
 use super::token::Hash;
 
 /// A kind of things to do.
@@ -35,7 +36,12 @@ impl Scope {
 
 /// Whose token a request came with.
 #[derive(Debug, Clone)]
-pub(crate) struct Bearer(pub(crate) Arc<str>);
+pub(crate) struct Bearer {
+    /// What the file calls it.
+    pub(crate) name: Arc<str>,
+    /// How much it may ask, where the file says so.
+    pub(crate) rate: Rate,
+}
 
 /// What a request may do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use annals::{EventId, EventStore, StreamName};
+use annals::{EventId, EventStore, Options, StreamName};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::Uri;
 use axum::http::request::Parts;
@@ -14,6 +14,7 @@ use super::access::{Access, Scope};
 use super::config::{HttpConfig, ServeConfig};
 use super::followers::Followers;
 use super::problem::{self, Problem};
+use super::rate::Rates;
 use super::tls::Tls;
 use super::token::Tokens;
 use super::traffic::{TARGET, Traffic};
@@ -40,8 +41,14 @@ pub(crate) struct App {
     pub(crate) connections: Arc<Semaphore>,
     /// The requests of HTTP/2 that may still be under way.
     pub(crate) streams: Arc<Semaphore>,
+    /// Whether the store may be verified: one at a time is enough.
+    pub(crate) verifying: Arc<Semaphore>,
+    /// How the directory of the store is read beside it.
+    pub(crate) to_read: Options,
     /// The live streams.
     pub(crate) followers: Arc<Followers>,
+    /// What clients have asked.
+    pub(crate) rates: Rates,
     /// Whether the log has a line for each request.
     pub(crate) tells_requests: bool,
     /// How many milliseconds the clock is behind the newest event, when that is worth telling.
@@ -54,19 +61,22 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(store: EventStore, config: ServeConfig, stopping: watch::Receiver<bool>) -> App {
-        let ServeConfig { listen, http: config, tokens, tls } = config;
+        let ServeConfig { listen, http: config, tokens, tls, to_read } = config;
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         App {
             store,
             listen,
             tokens,
             tls,
+            rates: Rates::default(),
             tells_requests: tracing::enabled!(target: TARGET, tracing::Level::INFO),
             clock_behind_ms: AtomicU64::new(0),
             body_budget: places(config.body_budget_units()),
             imports: places(IMPORTS_MAX),
             connections: places(config.connections_max),
             streams: places(config.connections_max),
+            verifying: places(1),
+            to_read,
             followers: Followers::new(config.subscribers_max),
             traffic: Traffic::new(),
             config,

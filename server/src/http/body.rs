@@ -124,7 +124,7 @@ pub(crate) async fn read_whole(
     if declared.is_some_and(|length| length > limit.bytes_max) {
         return Err(too_large(limit));
     }
-    let bytes_max = declared.unwrap_or(limit.bytes_max);
+    let bytes_max = declared.or(body.size_hint().upper()).unwrap_or(limit.bytes_max).min(limit.bytes_max);
     let share = reserve(app, bytes_max).await?;
     let pieces = Pieces::new(body, app.config.body_wait_max);
     let mut bytes = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));

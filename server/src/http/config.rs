@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use annals::Source;
+use annals::{Options, Source};
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
+use super::rate::Rate;
 use super::tls::{Tls, TlsFiles};
 use super::token::Tokens;
 
@@ -14,10 +15,11 @@ use super::token::Tokens;
 pub(crate) const BUDGET_UNIT_BYTES: usize = 1024;
 
 /// How to serve.
-#[derive(Debug)]
 pub(crate) struct ServeConfig {
     /// The address it listens on. On a loopback address, requests for hosts of other names are refused.
     pub(crate) listen: SocketAddr,
+    /// How the directory of the store is read beside it.
+    pub(crate) to_read: Options,
     /// Everything else.
     pub(crate) http: HttpConfig,
     /// Who may do what. Without, nobody is asked, and everybody may do everything.
@@ -46,6 +48,8 @@ pub(crate) struct HttpConfig {
     /// The live streams among them; further ones are refused. Default: 2048.
     #[serde(deserialize_with = "count")]
     pub(crate) subscribers_max: usize,
+    /// How much each client may ask in a second: each token, or each address without one. Default: as much as it likes.
+    pub(crate) rate: Rate,
     /// How long a client may take to agree on TLS. Default: 10 s.
     #[serde(rename = "handshake_wait_ms_max", deserialize_with = "milliseconds")]
     pub(crate) handshake_wait_max: Duration,
@@ -94,6 +98,7 @@ impl Default for HttpConfig {
             cors_origins: Vec::new(),
             connections_max: 4096,
             subscribers_max: 2048,
+            rate: Rate::default(),
             handshake_wait_max: Duration::from_secs(10),
             head_wait_max: Duration::from_secs(30),
             body_wait_max: Duration::from_secs(30),

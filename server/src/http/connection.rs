@@ -3,11 +3,14 @@
 //! A client that does not end its handshake, sends no head, or takes nothing of its answer, is dropped after a while: it would
 //! hold its place, and the buffers of what it does not take, for as long as it likes.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Request;
+use axum::routing::future::RouteFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,44 +26,63 @@ use super::body::unless_stopping;
 use super::guard::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::multiplexed;
 use super::patient::Patient;
+use super::rate::Peer;
 
 /// Bytes that are read ahead, and bytes that wait to be sent, of one connection. A head that does not fit is refused here,
 /// with a bare status; one that fits and is too large gets a problem.
 const BUFFER_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
 
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(super) struct Service {
+    router: Router,
+    /// Who asks, where somebody wants to know.
+    peer: Option<Peer>,
+}
+
+impl Service {
+    pub(super) fn call(&self, mut request: Request<Incoming>) -> RouteFuture<Infallible> {
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        self.router.clone().call(request)
+    }
+}
+
 /// Serves a connection until its client leaves, or until the server stops and what is under way has been answered.
-pub(super) async fn serve_connection(socket: TcpStream, router: Router, app: Arc<App>) {
+pub(super) async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, app: Arc<App>) {
+    let service = Service { router, peer: (!app.config.rate.is_none()).then(|| Peer(peer.ip())) };
     // Answers are small and awaited: holding them back to fill a packet would cost each append a delay.
     drop(socket.set_nodelay(true));
     let socket = Patient::new(socket, app.config.write_wait_max);
     match &app.tls {
-        None => speak(socket, router, app).await,
+        None => speak(socket, service, app).await,
         Some(tls) => {
             let greeted = timeout(app.config.handshake_wait_max, tls.acceptor().accept(socket));
             if let Some(Ok(Ok(socket))) = unless_stopping(app.stopping.clone(), greeted).await {
-                speak(socket, router, app).await;
+                speak(socket, service, app).await;
             }
         }
     }
 }
 
-async fn speak<S>(socket: S, router: Router, app: Arc<App>)
+async fn speak<S>(socket: S, service: Service, app: Arc<App>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let begun = timeout(app.config.head_wait_max, Begun::new(socket));
     let Some(Ok(Ok(socket))) = unless_stopping(app.stopping.clone(), begun).await else { return };
     match socket.is_http2() {
-        true => multiplexed::serve(socket, router, app).await,
-        false => serve_http1(socket, router, app).await,
+        true => multiplexed::serve(socket, service, app).await,
+        false => serve_http1(socket, service, app).await,
     }
 }
 
-async fn serve_http1<S>(socket: Begun<S>, router: Router, app: Arc<App>)
+async fn serve_http1<S>(socket: Begun<S>, service: Service, app: Arc<App>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request: Request<Incoming>| router.clone().call(request));
+    let service = service_fn(move |request| service.call(request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(app.config.head_wait_max)

@@ -15,8 +15,11 @@ use super::answer::{self, header_value};
 use super::app::App;
 use super::body::drained;
 use super::cors;
+use super::packing;
 use super::paths;
 use super::problem::{self, Problem};
+use super::rate;
+use super::unpacking;
 
 /// The most bytes of a request's path, parameters and headers.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -32,28 +35,29 @@ pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: N
     let checked = check_size(&request)
         .and_then(|()| check_host(request.headers(), hosts))
         .and_then(|()| if page.is_some() { Ok(()) } else { check_origin(request.headers()) });
+    let takes_gzip = packing::is_taken(request.headers());
     let mut response = match checked {
-        Ok(()) => answer(&app, request, next).await,
+        Ok(()) => answer(&app, request, next).await.unwrap_or_else(IntoResponse::into_response),
         Err(problem) => problem.into_response(),
     };
     if let Some(origin) = page {
         cors::let_in(&mut response, origin);
     }
     response.headers_mut().insert(answer::HISTORY, header_value(&app.store.history().to_string()));
-    response
+    packing::packed(response, takes_gzip)
 }
 
-async fn answer(app: &App, mut request: Request, next: Next) -> Response {
+async fn answer(app: &Arc<App>, request: Request, next: Next) -> Result<Response, Problem> {
     if let Some(response) = cors::preflight(request.method(), request.headers()) {
-        return response;
+        return Ok(response);
     }
-    let bearer = match access_of(app, &request) {
-        Ok((access, bearer)) => {
-            request.extensions_mut().insert(access);
-            bearer
-        }
-        Err(problem) => return problem.into_response(),
-    };
+    let allowed = access_of(app, &request);
+    // Who guesses tokens is held back as well.
+    let bearer = allowed.as_ref().ok().and_then(|(_, bearer)| bearer.as_ref());
+    let request = rate::admitted(app, request, bearer)?;
+    let (access, bearer) = allowed?;
+    let mut request = unpacking::unpacked(request)?;
+    request.extensions_mut().insert(access);
     let asks_for_methods = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
     // No resource has this method, but each says which ones it has.
@@ -65,7 +69,7 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     if let Some(bearer) = bearer {
         response.extensions_mut().insert(bearer);
     }
-    response
+    Ok(response)
 }
 
 /// What a request may do, once it is known that it may do what its method and its path say; and by whose token.

@@ -27,6 +27,7 @@ use super::access::Access;
 use super::answer::with_type;
 use super::app::{App, params_of};
 use super::body::{BodyLimit, Pieces, kind_of, read_whole, require_lines, unless_stopping};
+use super::packing::AsItComes;
 use super::paths;
 use super::problem::{self, Problem};
 use crate::wire::{BodyKind, Purpose, WireError, WireEvent, parse_event, parse_events};
@@ -76,7 +77,9 @@ async fn import(
             drop(turn);
         });
     }
-    Ok(with_type(StatusCode::OK, NDJSON, Body::from_stream(Received(lines))))
+    let mut response = with_type(StatusCode::OK, NDJSON, Body::from_stream(Received(lines)));
+    response.extensions_mut().insert(AsItComes);
+    Ok(response)
 }
 
 /// How the events are written. CloudEvents have no form that can be read line by line: they are read whole.

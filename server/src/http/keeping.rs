@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use annals::{Scavenge, StreamName, StreamSettings, StreamVersion};
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{post, put};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tracing::info;
 
 use super::access::{Access, Scope};
 use super::answer::{self, etag};
@@ -68,33 +68,32 @@ impl From<Settings> for StreamSettings {
     }
 }
 
-/// Reads a body that is a JSON object of this shape.
-async fn read_json<T: for<'de> Deserialize<'de>>(
-    app: &Arc<App>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<T, Problem> {
-    require_json(headers)?;
-    let limit = BodyLimit { name: "adminBytesMax", bytes_max: BODY_BYTES_MAX };
-    let body = read_whole(app, headers, body, limit).await?;
-    let told = |error: serde_json::Error| Problem::invalid(format!("the body: {error}"));
-    // A list would do for a struct, too, and mean its fields in their order.
-    let object: Map<String, Value> = serde_json::from_slice(body.bytes()).map_err(told)?;
-    T::deserialize(Value::Object(object)).map_err(told)
+/// What whoever runs the store asks for: a JSON object of this shape, and no parameters.
+struct Wanted<T>(T);
+
+impl<T: for<'de> Deserialize<'de>> FromRequest<Arc<App>> for Wanted<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Wanted<T>, Problem> {
+        let (mut head, body) = request.into_parts();
+        Access::from_request_parts(&mut head, app).await?.check(Scope::Admin)?;
+        params_of(&head.uri, &[])?;
+        require_json(&head.headers)?;
+        let limit = BodyLimit { name: "adminBytesMax", bytes_max: BODY_BYTES_MAX };
+        let body = read_whole(app, &head.headers, body, limit).await?;
+        let told = |error: serde_json::Error| Problem::invalid(format!("the body: {error}"));
+        // A list would do for a struct, too, and mean its fields in their order.
+        let object: Map<String, Value> = serde_json::from_slice(body.bytes()).map_err(told)?;
+        Ok(Wanted(T::deserialize(Value::Object(object)).map_err(told)?))
+    }
 }
 
 async fn set(
     State(app): State<Arc<App>>,
     stream: StreamPath,
-    access: Access,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
+    Wanted(settings): Wanted<Settings>,
 ) -> Result<Response, Problem> {
-    access.check(Scope::Admin)?;
     let stream = stream.writable()?;
-    params_of(&uri, &[])?;
-    let settings: Settings = read_json(&app, &headers, body).await?;
     let name = stream.clone();
     let settings = StreamSettings::from(settings);
     app.blocking(move |app| Ok(app.store.set_stream(&name, settings)?)).await?;
@@ -107,8 +106,15 @@ async fn show(
     uri: Uri,
 ) -> Result<Response, Problem> {
     app.asked(&uri, &[])?;
-    let info = app.blocking(move |app| stream_info(app, &stream)).await?;
-    Ok(answer::json(StatusCode::OK, &told(&info.name, info.settings)))
+    let settings = app.blocking(move |app| {
+        let settings = app.store.stream_settings(&stream)?;
+        // A stream may have settings before it has an event.
+        if settings == StreamSettings::default() {
+            stream_info(app, &stream)?;
+        }
+        Ok(told(&stream, settings))
+    });
+    Ok(answer::json(StatusCode::OK, &settings.await?))
 }
 
 /// The settings of a stream, with its name.
@@ -160,16 +166,12 @@ struct ScavengeRequest {
 
 async fn scavenge(
     State(app): State<Arc<App>>,
-    access: Access,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
+    Wanted(wanted): Wanted<ScavengeRequest>,
 ) -> Result<Response, Problem> {
-    access.check(Scope::Admin)?;
-    params_of(&uri, &[])?;
-    let wanted: ScavengeRequest = read_json(&app, &headers, body).await?;
     let scavenge = Scavenge::new().dry_run(wanted.dry_run).everything(wanted.everything);
     let report = app.blocking(move |app| Ok(app.store.scavenge(&scavenge)?)).await?;
+    let (rewritten, removed) = (report.rewritten, report.removed);
+    info!(dry_run = wanted.dry_run, rewritten, removed, "a scavenge has ended");
     let damaged: Vec<String> =
         report.damaged.iter().map(|error| Problem::from(error.clone()).detail().to_owned()).collect();
     let answer = json!({
@@ -195,14 +197,8 @@ struct BackupRequest {
 
 async fn back_up(
     State(app): State<Arc<App>>,
-    access: Access,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
+    Wanted(wanted): Wanted<BackupRequest>,
 ) -> Result<Response, Problem> {
-    access.check(Scope::Admin)?;
-    params_of(&uri, &[])?;
-    let wanted: BackupRequest = read_json(&app, &headers, body).await?;
     let Some(dir) = &app.config.backups else {
         return Err(Problem::invalid(
             "this server has no directory for backups; set `backups` in `[http]` of annals.toml, or run `annals backup`",

@@ -27,6 +27,7 @@ use super::answer::with_type;
 use super::app::App;
 use super::chunks::CHUNK_BYTES;
 use super::followers::Follower;
+use super::packing::AsItComes;
 use super::paths;
 use super::problem::{self, Problem};
 use crate::wire::{
@@ -79,6 +80,7 @@ async fn follow(
         follower,
     };
     let mut response = with_type(StatusCode::OK, media_type, Body::from_stream(live));
+    response.extensions_mut().insert(AsItComes);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -85,6 +85,8 @@ fn expose_server(out: &mut Exposition, app: &App, store: &StoreMetrics) {
         out.sample(RELOADS, &[("outcome", "used")], reloads.done);
         out.sample(RELOADS, &[("outcome", "refused")], reloads.failed);
     }
+    let help = "Requests refused because their client asked for more than its rate.";
+    out.single("annals_http_rate_limited_total", "counter", help, app.rates.refused());
     let connections = app.traffic.connections.load(Ordering::Relaxed);
     out.single("annals_http_connections", "gauge", "Connections that are open.", connections);
     let held = app.config.body_budget_units().saturating_sub(app.body_budget.available_permits());

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::{HeaderValue, Request, Response, header};
 use bytes::Bytes;
@@ -21,11 +20,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep_until;
-use tower_service::Service as _;
 
 use super::app::App;
 use super::begun::Begun;
 use super::body::unless_stopping;
+use super::connection::Service;
 use super::guard::HEAD_BYTES_MAX;
 
 /// The requests under way on one connection. A client is told, and waits by itself.
@@ -49,14 +48,14 @@ const FAULTS_MAX: usize = 100;
 
 /// Serves a connection until its client leaves or is given up, or until the server stops and what is under way has been
 /// answered.
-pub(super) async fn serve<S>(socket: Begun<S>, router: Router, app: Arc<App>)
+pub(super) async fn serve<S>(socket: Begun<S>, service: Service, app: Arc<App>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::new(Watch::new());
     let (of_requests, of_app) = (Arc::clone(&watch), Arc::clone(&app));
     let service = service_fn(move |request: Request<Incoming>| {
-        answer(request, router.clone(), Arc::clone(&of_app), Watch::begin(&of_requests))
+        answer(request, service.clone(), Arc::clone(&of_app), Watch::begin(&of_requests))
     });
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
@@ -99,7 +98,7 @@ async fn either<A, B>(one: impl Future<Output = A>, other: impl Future<Output = 
 
 async fn answer(
     mut request: Request<Incoming>,
-    mut router: Router,
+    service: Service,
     app: Arc<App>,
     under_way: UnderWay,
 ) -> Result<Response<Watched>, std::convert::Infallible> {
@@ -110,7 +109,7 @@ async fn answer(
     if let Some(authority) = authority {
         request.headers_mut().insert(header::HOST, authority);
     }
-    let response = router.call(request).await?;
+    let response = service.call(request).await?;
     Ok(response.map(|body| Watched { body, under_way, _place: place }))
 }
 

@@ -17,6 +17,7 @@ pub(crate) const STREAM_METADATA: &str = "/streams/{stream}/metadata";
 pub(crate) const ADMIN: &str = "/admin/";
 pub(crate) const SCAVENGE: &str = "/admin/scavenge";
 pub(crate) const BACKUP: &str = "/admin/backup";
+pub(crate) const VERIFY: &str = "/admin/verify";
 pub(crate) const HEALTH_LIVE: &str = "/health/live";
 pub(crate) const HEALTH_READY: &str = "/health/ready";
 pub(crate) const LIMITS: &str = "/limits";
@@ -26,7 +27,7 @@ pub(crate) const OPENAPI: &str = "/openapi.json";
 pub(crate) const DOCS: &str = "/docs";
 
 /// All of them.
-pub(crate) const ALL: [&str; 21] = [
+pub(crate) const ALL: [&str; 22] = [
     EVENTS,
     EVENTS_EMPTY,
     EVENTS_STREAM,
@@ -41,6 +42,7 @@ pub(crate) const ALL: [&str; 21] = [
     STREAM_METADATA,
     SCAVENGE,
     BACKUP,
+    VERIFY,
     HEALTH_LIVE,
     HEALTH_READY,
     LIMITS,

@@ -3,6 +3,7 @@
 //! The `type` of a problem is stable; a program branches on it. The `detail` is for people and may change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use annals::{
     AppendError, Deletion, Error, ExpectedVersion, ImportError, NameError, SnapshotError, StreamName,
@@ -55,6 +56,7 @@ kinds! {
     TOO_LARGE 413 "too-large" "Something is larger than the limits allow";
     MEDIA_TYPE 415 "unsupported-media-type" "The content type is not one that is understood here";
     KEY_REUSED 422 "idempotency-key-reused" "Another request was made under this idempotency key";
+    TOO_MANY 429 "too-many-requests" "The client asks for more than its rate";
     HEAD_TOO_LARGE 431 "head-too-large" "The path and the headers are larger than the limits allow";
     INTERNAL 500 "internal" "The server could not do it";
     DAMAGED 500 "damaged" "Stored bytes are not what was written";
@@ -68,7 +70,7 @@ kinds! {
 
 /// Those that any request may have, wherever it goes.
 pub(crate) const ANYWHERE: &[&Kind] =
-    &[INVALID, UNAUTHORIZED, FORBIDDEN, SCOPE, HEAD_TOO_LARGE, INTERNAL, WARMING, CLOSED];
+    &[INVALID, UNAUTHORIZED, FORBIDDEN, SCOPE, TOO_MANY, HEAD_TOO_LARGE, INTERNAL, WARMING, CLOSED];
 
 impl Kind {
     /// Its name among all problems of the world.
@@ -112,6 +114,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Problem {
         self.members.push((name, value.into()));
+        self
+    }
+
+    /// The same, worth trying again after a while.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Problem {
+        self.retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         self
     }
 
@@ -359,7 +368,8 @@ fn limit_name(field: &str) -> String {
     name
 }
 
-fn file_name(path: &std::path::Path) -> String {
+/// What a file is called, without its directory: that is the server's own affair.
+pub(crate) fn file_name(path: &std::path::Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

@@ -1,6 +1,7 @@
 //! The server's life: listen, answer, and end without losing what is under way.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::connection::serve_connection;
 use super::problem::{self, Problem};
 use super::{
     append, guard, import, keeping, live, metrics, openapi, read, snapshots, status, streams, traffic,
+    verifying,
 };
 
 /// How long to wait when no connection can be accepted, as when too many files are open.
@@ -46,13 +48,13 @@ pub(crate) async fn serve(
     tokio::spawn(unless_stopping(stopping.clone(), attend(Arc::clone(&app))));
     let router = router(Arc::clone(&app));
     let mut connections = JoinSet::new();
-    while let Some((socket, place)) =
+    while let Some((socket, peer, place)) =
         unless_stopping(stopping.clone(), accept(&listener, &app.connections)).await
     {
         let (router, app) = (router.clone(), Arc::clone(&app));
         connections.spawn(async move {
             app.traffic.connections.fetch_add(1, Ordering::Relaxed);
-            serve_connection(socket, router, Arc::clone(&app)).await;
+            serve_connection(socket, peer, router, Arc::clone(&app)).await;
             app.traffic.connections.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
@@ -66,11 +68,14 @@ pub(crate) async fn serve(
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let place = Arc::clone(places).acquire_owned().await.expect("nobody closes the semaphore");
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => return (socket, place),
+            Ok((socket, peer)) => return (socket, peer, place),
             Err(error) if is_its_clients(&error) => {}
             Err(error) => {
                 warn!("no connection can be accepted: {error}");
@@ -96,6 +101,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .merge(streams::router())
         .merge(keeping::router())
         .merge(import::router())
+        .merge(verifying::router())
         .merge(status::router())
         .merge(metrics::router())
         .merge(openapi::router())

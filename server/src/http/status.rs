@@ -38,7 +38,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 
 async fn limits(State(app): State<Arc<App>>) -> Response {
     let limits = app.store.limits();
-    let answer = json!({
+    let mut answer = json!({
         "appendBytesMax": limits.append_bytes_max,
         "appendEventsMax": limits.append_events_max,
         "eventBytesMax": limits.event_bytes_max,
@@ -63,6 +63,15 @@ async fn limits(State(app): State<Arc<App>>) -> Response {
         "pageEventsDefault": PAGE_EVENTS_DEFAULT,
         "pageStreamsMax": STREAMS_MAX,
     });
+    let rate = app.config.rate;
+    for (name, max) in [
+        ("requestsPerSecondMax", rate.requests_per_second_max),
+        ("bytesPerSecondMax", rate.bytes_per_second_max),
+    ] {
+        if let Some(max) = max {
+            answer[name] = max.get().into();
+        }
+    }
     answer::json(StatusCode::OK, &answer)
 }
 

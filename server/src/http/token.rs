@@ -6,6 +6,7 @@
 //! sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 //! scopes = ["read", "append"]
 //! prefixes = ["order-", "cart-"]
+//! rate = { requests_per_second_max = 100 }
 //! ```
 //!
 //! The file is read again when it changes. One that cannot be read changes nothing.
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::access::{Access, Bearer, Scope};
+use super::rate::Rate;
 use super::seen::Seen;
 
 /// The largest file that is read.
@@ -35,6 +37,9 @@ pub(crate) struct Entry {
     /// The beginnings of the names of the streams that it is good for; none is every stream.
     #[serde(default)]
     pub(crate) prefixes: Vec<String>,
+    /// How much its bearer may ask; what is not said is as for everybody.
+    #[serde(default)]
+    pub(crate) rate: Rate,
 }
 
 impl Entry {
@@ -130,7 +135,10 @@ impl TokenFile {
                 if entry.sha256 == hash { Some(entry) } else { found }
             },
         );
-        found.map(|entry| (Access::of(&entry.scopes, &entry.prefixes), Bearer(entry.name.as_str().into())))
+        found.map(|entry| {
+            let bearer = Bearer { name: entry.name.as_str().into(), rate: entry.rate };
+            (Access::of(&entry.scopes, &entry.prefixes), bearer)
+        })
     }
 }
 
@@ -216,6 +224,7 @@ mod tests {
             sha256: Hash::of("x"),
             scopes: vec![Scope::Admin, Scope::Read],
             prefixes: vec!["order-".to_owned()],
+            rate: Rate::default(),
         };
         let plain = Entry { prefixes: Vec::new(), ..entry.clone() };
         let file: TokenFile = toml::from_str(&[entry.to_toml(), plain.to_toml()].concat()).expect("legal");

@@ -174,7 +174,7 @@ impl Answered<'_> {
         let (method, route, id) = (self.method.as_str(), self.route, self.id.to_str().unwrap_or_default());
         let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
         let bytes = response.body().size_hint().exact();
-        let token = response.extensions().get::<Bearer>().map(|Bearer(name)| &**name);
+        let token = response.extensions().get::<Bearer>().map(|bearer| &*bearer.name);
         let (trace, problem) =
             (self.trace.as_deref(), response.extensions().get::<Told>().map(Told::problem));
         let code = problem.map(Problem::code);

@@ -13,6 +13,7 @@ mod params;
 mod query;
 mod text;
 mod transaction;
+mod verified;
 mod write;
 
 pub(crate) use body::{BodyKind, Sent, parse_events};
@@ -25,4 +26,5 @@ pub(crate) use query::{
     parse_read,
 };
 pub(crate) use transaction::{Condition, Transaction, parse_transaction};
+pub(crate) use verified::{FaultLine, NoteLine, Verified};
 pub(crate) use write::{Form, write_data, write_event, write_number, write_snapshot_fields, write_text};

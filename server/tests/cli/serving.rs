@@ -168,3 +168,36 @@ fn a_server_that_is_asked_to_end_ends_well_and_lets_go_of_the_directory() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
     place.run(&["append", "order-1", "order.paid"]).ok();
 }
+
+#[test]
+fn what_is_kept_is_said_to_a_server_as_to_a_directory() {
+    let place = Place::new();
+    let config = place.file("annals.toml", "[http]\nbackups = \"backups\"\n");
+    std::fs::create_dir(place.path("backups")).expect("a directory can be made");
+    let args = ["serve", "--listen", "127.0.0.1:0", "--config", &config];
+    let mut server = Running::start(&mut place.command(&args));
+    let url = server.line().trim().rsplit(' ').next().expect("a URL").to_owned();
+    let with_url = |args: &[&str]| place.run(&[args, &["--url", &url]].concat());
+    assert_eq!(with_url(&["set", "order/1"]).ok(), "order/1 shows all its events\n");
+    with_url(&["set", "order/1", "--max-count", "2"]).ok();
+    let set = with_url(&["set", "order/1", "--max-age", "30d", "--json"]).ok();
+    assert_eq!(set, "{\"stream\":\"order/1\",\"maxAge\":2592000,\"maxCount\":2,\"truncateBefore\":null}\n");
+    assert_eq!(place.run(&["set", "order/1", "--json"]).ok(), set);
+    for n in ["1", "2", "3"] {
+        with_url(&["append", "order/1", "order.changed", n]).ok();
+    }
+    assert_eq!(with_url(&["read", "order/1"]).ok().lines().count(), 2);
+    assert_eq!(with_url(&["verify", "--json"]).ok(), place.run(&["verify", "--json"]).ok());
+    assert!(with_url(&["verify", "--deep"]).ok().contains("0 faults"));
+    let won = with_url(&["scavenge", "--dry-run"]).ok();
+    assert!(won.starts_with("would rewrite 0 of 0 sealed segments"), "{won}");
+    let backup = with_url(&["backup", "--out", "monday"]).ok();
+    assert!(backup.starts_with("monday holds everything up to position"), "{backup}");
+    assert!(place.path("backups/monday/BACKUP").exists());
+    with_url(&["backup", "--out", "../elsewhere"]).failed(1);
+    with_url(&["delete", "order/1", "--expected", "7"]).failed(1);
+    assert_eq!(with_url(&["delete", "order/1"]).ok(), "order/1 is deleted at version 3\n");
+    with_url(&["delete", "order/2"]).failed(1);
+    with_url(&["delete", "order/1", "--for-ever"]).ok();
+    with_url(&["append", "order/1", "order.changed"]).failed(1);
+}

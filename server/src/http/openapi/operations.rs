@@ -318,6 +318,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..BASE
     },
     Operation {
+        method: "post",
+        path: paths::VERIFY,
+        name: "verify",
+        does: "Read every byte of the store and tell what is wrong. Answers when it is done. For the scope admin",
+        asks: &[&["deep"]],
+        gives: &[(200, Gives::Schema("Verified"))],
+        refuses: &[no::BUSY],
+        ..BASE
+    },
+    Operation {
         path: paths::HEALTH_LIVE,
         name: "live",
         does: "Whether the process answers; needs no token",
@@ -394,6 +404,7 @@ pub(super) const PARAMETERS: &[(&str, &str, &str)] = &[
     ("asOf", "string", "Only what had been committed at this time."),
     ("snapshot", "boolean", "Begin with the newest usable snapshot."),
     ("version", "integer", "The version that the state stands for."),
+    ("deep", "boolean", "Also follow versions, and compare indexes with the log."),
     ("hard", "boolean", "The stream takes no event again."),
     ("live", "boolean", "`false`: end at the head."),
     ("envelope", "string", "`true`: the whole event as data; `cloudevents`: as a CloudEvent."),
