@@ -131,6 +131,16 @@ impl Options {
         self
     }
 
+    /// The bytes that are free where the store is; none when nobody can tell.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.disk.free_bytes(&self.dir)
+    }
+
+    /// The directory of the store.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// How large appends, events and snapshots may be.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Options {

@@ -146,7 +146,9 @@ impl Prepared {
         let entry = &mut self.streams[stream];
         entry.events += 1;
         let key = self.key.as_ref().filter(|_| self.records.is_empty());
-        let labels = Labels::pack(key.map(|(key, _)| (Label::IdempotencyKey, key.as_str())));
+        let key = key.map(|(key, _)| (Label::IdempotencyKey, key.as_str()));
+        let trace = new.traceparent.as_ref().map(|trace| (Label::Traceparent, trace.as_str()));
+        let labels = Labels::pack(key.into_iter().chain(trace));
         let given = Given { stream: &entry.name, id: &id, labels: labels.as_bytes() };
         let (start, crc) = event::encode(&mut self.frame, new, given, timestamp);
         let len = (self.frame.len() - start) as u32;

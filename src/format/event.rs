@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::NUMBER_MAX;
 use super::field::{i64_at, put, u16_at, u32_at, u64_at};
-use crate::model::{EventId, NewEvent, Position, RecordedEvent, Spans, StreamName, StreamVersion, Timestamp};
+use crate::model::{
+    EventId, Label, NewEvent, Position, RecordedEvent, Spans, StreamName, StreamVersion, Timestamp,
+};
 
 /// Event record: a header of 48 bytes, then the parts, then zeros up to a multiple of 8.
 ///
@@ -217,21 +219,39 @@ pub(crate) struct Compared {
     pub(crate) timestamp: bool,
 }
 
-/// Whether a new record says what a stored one says, in the same stream. What its writer left to the store is not compared.
+/// Whether a new record says what a stored one says, in the same stream. What its writer left to the store is not compared,
+/// nor of which trace it was part: whoever repeats a request does so in another.
 pub(crate) fn repeats(new: &[u8], stored: &[u8], compared: Compared) -> bool {
     let digits = if compared.timestamp { 0xf << DIGITS_SHIFT } else { 0 };
-    let flags = |record: &[u8]| record[42] & (PADDING | ID_IS_UUID | digits);
-    let same_shape =
-        new.len() == stored.len() && new[36..42] == stored[36..42] && flags(new) == flags(stored);
-    if !same_shape || new[43..HEADER_LEN] != stored[43..HEADER_LEN] {
+    let flags = |record: &[u8]| record[42] & (ID_IS_UUID | digits);
+    if new[36..40] != stored[36..40]
+        || new[43..HEADER_LEN] != stored[43..HEADER_LEN]
+        || flags(new) != flags(stored)
+    {
         return false;
     }
     let id_at = HEADER_LEN + usize::from(new[43]) + usize::from(new[44]);
     let id_end = id_at + usize::from(new[45]);
+    let labels_at = id_end + usize::from(new[46]) + usize::from(new[47]);
     new[HEADER_LEN..id_at] == stored[HEADER_LEN..id_at]
         && (!compared.id || new[id_at..id_end] == stored[id_at..id_end])
-        && new[id_end..] == stored[id_end..]
+        && new[id_end..labels_at] == stored[id_end..labels_at]
+        && said(new, labels_at) == said(stored, labels_at)
         && (!compared.timestamp || new[24..32] == stored[24..32])
+}
+
+/// What a record says from its labels on: these without the trace, which stands last, and what follows them.
+fn said(record: &[u8], labels_at: usize) -> (&[u8], &[u8]) {
+    let end = record.len() - usize::from(record[42] & PADDING);
+    let (labels, rest) = record[labels_at..end].split_at(u16_at(record, 40).into());
+    let mut at = 0;
+    while let Some([kind, len]) = labels.get(at..at + 2) {
+        if *kind == Label::Traceparent as u8 {
+            break;
+        }
+        at += 2 + usize::from(*len);
+    }
+    (&labels[..at.min(labels.len())], rest)
 }
 
 /// A checksum that tells an event from another at its place, wherever its record stands.
@@ -323,6 +343,29 @@ fn spans(record: &[u8]) -> Result<Spans, EventFault> {
 mod tests {
     use super::*;
     use crate::model::{ContentType, Data, EventType, Metadata, Source};
+
+    #[test]
+    fn an_event_that_is_said_again_in_another_trace_is_the_same_event() {
+        let stream = StreamName::parse("order-1").expect("legal");
+        let id = EventId::parse("event-1").expect("legal");
+        let record = |event: &NewEvent, labels: &[(Label, &str)]| {
+            let labels = crate::model::Labels::pack(labels.iter().copied());
+            let given = Given { stream: &stream, id: &id, labels: labels.as_bytes() };
+            let mut out = Vec::new();
+            encode(&mut out, event, given, Timestamp::from_nanos(7));
+            out
+        };
+        let all = Compared { id: true, timestamp: true };
+        let (key, trace) = ((Label::IdempotencyKey, "key"), |id| (Label::Traceparent, id));
+        let told = record(&event(), &[key, trace("00-1")]);
+        for same in [&[key][..], &[key, trace("00-2")], &[key, trace("01-2-longer")]] {
+            let again = record(&event(), same);
+            assert!(repeats(&again, &told, all) && repeats(&told, &again, all), "{same:?}");
+        }
+        assert!(!repeats(&record(&event(), &[trace("00-1")]), &told, all), "under no key");
+        let other = event().metadata(Metadata::parse("{\"n\":1}").expect("legal"));
+        assert!(!repeats(&record(&other, &[key, trace("00-1")]), &told, all), "something else");
+    }
 
     fn event() -> NewEvent {
         let data = Data::from_json_bytes(&b"{\"total\": 99.95}"[..]).expect("is JSON");

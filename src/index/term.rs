@@ -37,7 +37,7 @@ impl Term {
             Label::CorrelationId => Some(Term::CorrelationId),
             Label::TenantId => Some(Term::TenantId),
             Label::IdempotencyKey => Some(Term::IdempotencyKey),
-            Label::CausationId | Label::RoutingKey => None,
+            Label::CausationId | Label::RoutingKey | Label::Traceparent => None,
         }
     }
 }

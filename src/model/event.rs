@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::label::{self, Label};
 use super::name::category_of;
-use super::{Data, EventId, EventType, Metadata, Position, Source, StreamVersion, Timestamp};
+use super::{Data, EventId, EventType, Metadata, Position, Source, StreamVersion, Timestamp, Traceparent};
 
 /// An event to be appended.
 ///
@@ -25,12 +25,21 @@ pub struct NewEvent {
     pub(crate) source: Option<Source>,
     pub(crate) data: Data,
     pub(crate) metadata: Option<Metadata>,
+    pub(crate) traceparent: Option<Traceparent>,
 }
 
 impl NewEvent {
     /// An event of this type with this data.
     pub fn new(event_type: EventType, data: Data) -> NewEvent {
-        NewEvent { id: None, event_type, timestamp: None, source: None, data, metadata: None }
+        NewEvent {
+            id: None,
+            event_type,
+            timestamp: None,
+            source: None,
+            data,
+            metadata: None,
+            traceparent: None,
+        }
     }
 
     /// Sets the id, unique within the stream. Default: a new UUID of version 7.
@@ -58,6 +67,16 @@ impl NewEvent {
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> NewEvent {
         self.metadata = Some(metadata);
+        self
+    }
+
+    /// Sets of which trace the append is part, unless that is said already. Default: none.
+    ///
+    /// It is kept beside the metadata, and is no part of what the event says: an append that is repeated in another trace is
+    /// the same append.
+    #[must_use]
+    pub fn or_traceparent(mut self, traceparent: &Traceparent) -> NewEvent {
+        self.traceparent.get_or_insert_with(|| traceparent.clone());
         self
     }
 }
@@ -172,6 +191,11 @@ impl RecordedEvent {
     /// The fields of the metadata that find the event, with what each is.
     pub fn labels(&self) -> impl Iterator<Item = (Label, &str)> {
         label::unpack(self.slice(self.spans.labels, self.spans.metadata))
+    }
+
+    /// Of which trace its append was part, as its writer said.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.label(Label::Traceparent)
     }
 
     /// Its tags.

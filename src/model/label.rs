@@ -22,6 +22,8 @@ pub enum Label {
     RoutingKey = 5,
     /// The key under which the append of an event and those behind it can be repeated. Not of the metadata.
     IdempotencyKey = 6,
+    /// Of which trace the append was part. Not of the metadata, and of no account for what the event says.
+    Traceparent = 7,
 }
 
 impl Label {
@@ -33,6 +35,7 @@ impl Label {
             4 => Label::TenantId,
             5 => Label::RoutingKey,
             6 => Label::IdempotencyKey,
+            7 => Label::Traceparent,
             _ => return None,
         })
     }

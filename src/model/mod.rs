@@ -16,6 +16,7 @@ mod number;
 mod query;
 mod settings;
 mod timestamp;
+mod traceparent;
 
 pub use append::{Append, AppendedEvent, Durability, Receipt, StreamReceipt};
 pub use criterion::Criterion;
@@ -30,6 +31,7 @@ pub use number::{Position, StreamVersion};
 pub use query::{Query, QueryItem};
 pub use settings::{Deletion, StreamSettings};
 pub use timestamp::{Timestamp, TimestampError};
+pub use traceparent::Traceparent;
 
 pub(crate) use append::{EventOfStream, RefusedBy};
 pub(crate) use event::Spans;

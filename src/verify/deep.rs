@@ -153,7 +153,8 @@ fn contradiction(event: &RecordedEvent) -> Option<String> {
     {
         return Some(format!("the data of the event at position {position} should be JSON: {error}"));
     }
-    let of_metadata = || event.labels().filter(|(label, _)| *label != Label::IdempotencyKey);
+    let is_of_it = |label| !matches!(label, Label::IdempotencyKey | Label::Traceparent);
+    let of_metadata = || event.labels().filter(move |(label, _)| is_of_it(*label));
     let metadata = event.metadata().map(|json| Metadata::parse(json.to_owned()));
     match metadata {
         Some(Err(error)) => Some(format!("the metadata of the event at position {position}: {error}")),

@@ -48,6 +48,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// The bytes that are free for files in a directory; none when nobody can tell.
+    fn free_bytes(&self, dir: &Path) -> Option<u64> {
+        let _ = dir;
+        None
+    }
     /// Sixteen bytes that nobody can foretell, for ids, salts and keys. A simulated disk draws them from its seed.
     fn random(&self) -> [u8; 16] {
         *uuid::Uuid::new_v4().as_bytes()

@@ -67,6 +67,12 @@ impl Disk for RealDisk {
         fs::remove_file(path)
     }
 
+    #[cfg(target_os = "linux")]
+    fn free_bytes(&self, dir: &Path) -> Option<u64> {
+        let found = rustix::fs::statvfs(dir).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     #[cfg(unix)]
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };

@@ -402,7 +402,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "answers an event with the receipt of another that has its id",
         file: "src/format/event.rs",
-        text: "&& new[id_end..] == stored[id_end..]",
+        text: "&& said(new, labels_at) == said(stored, labels_at)",
         by: "",
         caught_by: &["repeats::an_event_that_says_something_else_cannot_have_the_id_of_another"],
     },
