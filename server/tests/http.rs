@@ -19,5 +19,6 @@ mod refusing;
 mod snapshots;
 mod tls;
 mod tokens;
+mod traces;
 mod transactions;
 mod verifying;

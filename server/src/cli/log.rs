@@ -22,6 +22,16 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
 /// Begins to write lines. `filter` is a level, or levels by place: `warn,annals::requests=info`.
 pub(crate) fn begin(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let wrong = |error: &dyn std::fmt::Display| {

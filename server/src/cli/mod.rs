@@ -8,9 +8,11 @@ mod backup;
 mod client;
 mod delete;
 mod duration;
+mod effective;
 mod events;
 mod export;
 mod failure;
+mod file;
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
 mod import;
@@ -35,11 +37,13 @@ mod token;
 mod upload;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use failure::Failure;
+use file::Origin;
 use settings::{GlobalArgs, Settings};
 
 /// A persistent event store: an HTTP server, and commands that work on its directory or through it.
@@ -78,7 +82,8 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
-    match dispatch(parse(std::env::args_os().collect())) {
+    let (cli, given) = parse(std::env::args_os().collect());
+    match dispatch(cli, given) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !matches!(failure, Failure::OutputClosed) {
@@ -89,20 +94,27 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Reads the arguments; without a command they are those of `serve`, its part of the environment included.
-fn parse(mut args: Vec<std::ffi::OsString>) -> (GlobalArgs, Command) {
-    let cli = Cli::parse_from(&args);
-    match cli.command {
-        Some(command) => (cli.global, command),
-        None => {
-            args.push("serve".into());
-            parse(args)
-        }
-    }
+/// Reads the arguments, and of those of a server where each stood; without a command they are those of `serve`, its part of the
+/// environment included.
+fn parse(mut args: Vec<std::ffi::OsString>) -> ((GlobalArgs, Command), BTreeMap<String, Origin>) {
+    let matches = Cli::command().get_matches_from(&args);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let Some(command) = cli.command else {
+        args.push("serve".into());
+        return parse(args);
+    };
+    let given = match matches.subcommand() {
+        Some(("serve", matches)) => effective::given(matches),
+        _ => BTreeMap::new(),
+    };
+    ((cli.global, command), given)
 }
 
-fn dispatch((global, command): (GlobalArgs, Command)) -> Result<(), Failure> {
-    let settings = Settings::resolve(global)?;
+fn dispatch(
+    (global, command): (GlobalArgs, Command),
+    given: BTreeMap<String, Origin>,
+) -> Result<(), Failure> {
+    let settings = Settings::resolve(global, given)?;
     match command {
         Command::Serve(args) => serve::run(&args, &settings),
         Command::Append(args) => append::run(&args, &settings),

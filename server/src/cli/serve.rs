@@ -9,11 +9,12 @@ use annals::{EventStore, Health, Options};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use super::effective::Effective;
 use super::failure::Failure;
 use super::log::{self, LogFormat};
 use super::output::Output;
 use super::settings::{Settings, parse_address};
-use crate::http::{self, HttpConfig, ServeConfig, Tls, TlsFiles, Tokens};
+use crate::http::{self, HttpConfig, ServeConfig, Tls, TlsFiles, Tokens, quoted};
 
 /// Serves the store in a directory over HTTP; the command when none is given
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,9 @@ pub(crate) struct ServeArgs {
     /// How the log is written [default: text]
     #[arg(long, value_name = "FORMAT", env = "ANNALS_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    /// Print every setting that holds and where it comes from, as a file that says the same, and do not serve
+    #[arg(long)]
+    print_config: bool,
     /// Only read, as from a damaged store that refuses writes; what is added by another process is not seen
     #[arg(long)]
     read_only: bool,
@@ -47,14 +51,16 @@ pub(crate) struct ServeArgs {
 
 /// Runs the command until a signal ends it.
 pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> {
+    if args.print_config {
+        return args.print(settings);
+    }
     log::begin(&args.log_filter(settings), args.log_format(settings))?;
     let directory = settings.only_directory("serve")?;
     let options = if args.read_only { directory.to_read() } else { directory.to_write() };
     let address = args.listen.unwrap_or(settings.listen);
-    let tokens = args.tokens.clone().or_else(|| settings.http.tokens.clone());
-    let tokens = tokens.map(Tokens::open).transpose().map_err(Failure::Usage)?;
-    let tls = args.tls_files().or_else(|| settings.http.tls.clone());
-    let tls = tls.map(Tls::open).transpose().map_err(Failure::Usage)?;
+    let http = args.http(settings);
+    let tokens = http.tokens.clone().map(Tokens::open).transpose().map_err(Failure::Usage)?;
+    let tls = http.tls.clone().map(Tls::open).transpose().map_err(Failure::Usage)?;
     if let Some(warning) = tls.as_ref().and_then(Tls::warning) {
         warn!("{warning}");
     }
@@ -67,11 +73,34 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
             warn!("appends are refused: {reason}");
         }
-        serve(store, listener, settings.http.clone(), tokens, tls, directory.to_read()).await
+        serve(store, listener, http, tokens, tls, directory.to_read()).await
     })
 }
 
 impl ServeArgs {
+    /// The bounds of the server, with what flags say.
+    fn http(&self, settings: &Settings) -> HttpConfig {
+        let mut http = settings.http.clone();
+        http.tokens = self.tokens.clone().or(http.tokens);
+        http.tls = self.tls_files().or(http.tls);
+        http
+    }
+
+    /// Prints every setting.
+    fn print(&self, settings: &Settings) -> Result<(), Failure> {
+        let mut effective = Effective::default();
+        settings.show_store(&mut effective);
+        effective.add("listen", Some(quoted(self.listen.unwrap_or(settings.listen))));
+        effective.add("log", Some(quoted(self.log_filter(settings))));
+        effective.add("log_format", Some(quoted(self.log_format(settings).as_str())));
+        for (key, value) in HttpConfig::KEYS.iter().zip(self.http(settings).shown()) {
+            effective.add(format!("http.{key}"), value);
+        }
+        let mut out = Output::stdout();
+        out.bytes(effective.to_toml(&settings.origins).as_bytes())?;
+        out.flush()
+    }
+
     fn log_filter(&self, settings: &Settings) -> String {
         let chosen = self.log.as_ref().or(settings.log.as_ref());
         chosen.map_or_else(|| log::FILTER.to_owned(), String::clone)

@@ -1,20 +1,21 @@
 //! Settings: flags before environment before `annals.toml` before defaults.
 //!
-//! Clap has merged flags and environment already; what neither gave may stand in the file. A key that the file
-//! should not have is refused by name: a misspelt setting never passes for a default.
+//! Clap has merged flags and environment already; what neither gave may stand in the file.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-use annals::{MEMORY_BYTES_MIN, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
-use serde::Deserialize;
+use std::time::Duration;
 
 use super::client::Server;
-use super::duration::Written;
+use super::duration::write_duration;
+use super::effective::Effective;
 use super::failure::Failure;
+use super::file::{Configured, Origin};
 use super::keeping::{Keeping, KeepingArgs};
 use super::log::LogFormat;
-use crate::http::{HttpConfig, TlsFiles};
+use crate::http::{HttpConfig, TlsFiles, quoted};
+use annals::{MEMORY_BYTES_MIN, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// The configuration file that is read when it is there.
 const FILE: &str = "annals.toml";
@@ -67,23 +68,6 @@ pub(crate) struct GlobalArgs {
     keeping: KeepingArgs,
 }
 
-/// What `annals.toml` may say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    data: Option<PathBuf>,
-    listen: Option<String>,
-    log: Option<String>,
-    log_format: Option<LogFormat>,
-    segment_bytes: Option<u64>,
-    memory_bytes: Option<u64>,
-    retention_age: Option<Written>,
-    retention_bytes: Option<u64>,
-    idempotency_window: Option<Written>,
-    #[serde(default)]
-    http: HttpConfig,
-}
-
 /// What holds for one run.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -103,6 +87,8 @@ pub(crate) struct Settings {
     keeping: Keeping,
     /// The bounds of the server.
     pub(crate) http: HttpConfig,
+    /// Where each setting comes from that is not the default.
+    pub(crate) origins: BTreeMap<String, Origin>,
 }
 
 /// Where the events are.
@@ -125,9 +111,14 @@ pub(crate) struct Directory<'a> {
 
 impl Settings {
     /// Puts together flags, environment and file.
-    pub(crate) fn resolve(args: GlobalArgs) -> Result<Settings, Failure> {
+    ///
+    /// `given` is where settings of a server stood that the flags or their part of the environment gave.
+    pub(crate) fn resolve(args: GlobalArgs, given: BTreeMap<String, Origin>) -> Result<Settings, Failure> {
         let path = args.config.clone().unwrap_or_else(|| FILE.into());
-        let file = File::read(&path, args.config.is_some())?;
+        let environment =
+            std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text)));
+        let Configured { file, mut origins } = Configured::read(&path, args.config.is_some(), environment)?;
+        origins.extend(given);
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
         let listen = match &file.listen {
             Some(text) => parse_address(text).map_err(|what| wrong(format!("`listen`: {what}")))?,
@@ -168,7 +159,21 @@ impl Settings {
             allow_clock_jump,
             keeping,
             http,
+            origins,
         })
+    }
+
+    /// What holds for the store, for `serve --print-config`.
+    pub(crate) fn show_store(&self, effective: &mut Effective) {
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let duration = |duration: Option<Duration>| duration.map(|time| quoted(write_duration(time)));
+        let Keeping { retention, idempotency_window } = self.keeping;
+        effective.add("data", Some(quoted(self.dir.display())));
+        effective.add("segment_bytes", number(self.segment_bytes));
+        effective.add("memory_bytes", number(self.memory_bytes));
+        effective.add("retention_age", duration(retention.max_age));
+        effective.add("retention_bytes", number(retention.max_bytes));
+        effective.add("idempotency_window", duration(idempotency_window));
     }
 
     /// The directory or the server that was named.
@@ -235,54 +240,7 @@ impl Directory<'_> {
     }
 }
 
-impl File {
-    fn read(path: &Path, must_exist: bool) -> Result<File, Failure> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| {
-                Failure::Usage(format!("{}: {}", path.display(), error.to_string().trim_end()))
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(File::default()),
-            Err(error) => Err(Failure::Usage(format!("cannot read {}: {error}", path.display()))),
-        }
-    }
-
-    fn keeping(&self) -> Keeping {
-        let length = |written: Option<Written>| written.map(|Written(duration)| duration);
-        let retention = Retention { max_age: length(self.retention_age), max_bytes: self.retention_bytes };
-        Keeping { retention, idempotency_window: length(self.idempotency_window) }
-    }
-}
-
 /// Reads an address to listen on.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address and port, such as {LISTEN} or [::1]:2662"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_that_the_file_does_not_know_is_refused_by_name() {
-        let error = toml::from_str::<File>("lisen = \"127.0.0.1:1\"").expect_err("is misspelt");
-        assert!(error.to_string().contains("unknown field `lisen`"), "{error}");
-    }
-
-    #[test]
-    fn a_length_of_time_without_a_unit_is_refused_with_its_key() {
-        let error = toml::from_str::<File>("retention_age = \"30\"").expect_err("has no unit");
-        assert!(error.to_string().contains("retention_age") && error.to_string().contains("30d"), "{error}");
-        let file: File =
-            toml::from_str("retention_age = \"30d\"\nidempotency_window = \"2h\"").expect("legal");
-        let keeping = file.keeping();
-        assert_eq!(keeping.retention.max_age.map(|age| age.as_secs()), Some(30 * 86_400));
-        assert_eq!(keeping.idempotency_window.map(|window| window.as_secs()), Some(7200));
-    }
-
-    #[test]
-    fn every_key_of_the_file_is_optional() {
-        let file: File = toml::from_str("segment_bytes = 65536\nmemory_bytes = 16777216").expect("legal");
-        assert_eq!((file.data, file.listen), (None, None));
-        assert_eq!((file.segment_bytes, file.memory_bytes), (Some(65536), Some(16 << 20)));
-    }
 }

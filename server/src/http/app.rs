@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Scope};
 use super::config::{HttpConfig, ServeConfig};
+use super::disk::Disk;
 use super::followers::Followers;
 use super::problem::{self, Problem};
 use super::rate::Rates;
@@ -45,6 +46,8 @@ pub(crate) struct App {
     pub(crate) verifying: Arc<Semaphore>,
     /// How the directory of the store is read beside it.
     pub(crate) to_read: Options,
+    /// What the store takes of its disk.
+    pub(crate) disk: Disk,
     /// The live streams.
     pub(crate) followers: Arc<Followers>,
     /// What clients have asked.
@@ -77,6 +80,7 @@ impl App {
             streams: places(config.connections_max),
             verifying: places(1),
             to_read,
+            disk: Disk::default(),
             followers: Followers::new(config.subscribers_max),
             traffic: Traffic::new(),
             config,

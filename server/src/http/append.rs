@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use annals::{Append, EventType, NewEvent, StreamName};
+use annals::{Append, EventType, NewEvent, StreamName, Traceparent};
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
@@ -32,10 +32,10 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
     let stream = stream.writable()?;
     let condition = sent.condition()?;
     let kind = kind_of(sent.headers())?;
-    let (asked, has_key) = (condition.clone(), sent.has_key());
+    let (asked, has_key, trace) = (condition.clone(), sent.has_key(), sent.traceparent());
     let committed = sent.commit(move |app, body| {
         let sent = parse(app, body, &kind)?;
-        let events = of_stream(sent.events, &stream)?;
+        let events = traced(of_stream(sent.events, &stream)?, trace.as_ref());
         let expected = asked.resolve(&app.store, &stream, has_key)?;
         Ok((Append::to(stream, expected, events), ()))
     });
@@ -50,11 +50,11 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
 
 async fn publish(sent: Submission) -> Result<Response, Problem> {
     sent.without_condition("publishing sets no condition; append to /events/{stream} to set one")?;
-    let (kind, access) = (kind_of(sent.headers())?, sent.access().clone());
+    let (kind, access, trace) = (kind_of(sent.headers())?, sent.access().clone(), sent.traceparent());
     let committed = sent.commit(move |app, body| {
         let sent = parse(app, body, &kind)?;
         let one = sent.events.len() == 1 && !sent.is_list;
-        Ok((published(sent.events, &access)?, one))
+        Ok((published(sent.events, &access, trace.as_ref())?, one))
     });
     let (receipt, one) = committed.await?;
     match PublishedAnswer::all_of(&receipt).as_slice() {
@@ -68,10 +68,10 @@ async fn transact(sent: Submission) -> Result<Response, Problem> {
         "a transaction has an `expectedVersion` in each write, and `conditions`, instead",
     )?;
     require_json(sent.headers())?;
-    let access = sent.access().clone();
+    let (access, trace) = (sent.access().clone(), sent.traceparent());
     let committed = sent.commit(move |app, body| {
         let transaction = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
-        Ok((transaction_append(transaction, &access)?, ()))
+        Ok((transaction_append(transaction, &access, trace.as_ref())?, ()))
     });
     let (receipt, ()) = committed.await?;
     let answer = TransactionAnswer {
@@ -82,11 +82,15 @@ async fn transact(sent: Submission) -> Result<Response, Problem> {
     Ok(answer::receipt(StatusCode::CREATED, &receipt, &answer))
 }
 
-fn transaction_append(transaction: Transaction, access: &Access) -> Result<Append, Problem> {
+fn transaction_append(
+    transaction: Transaction,
+    access: &Access,
+    trace: Option<&Traceparent>,
+) -> Result<Append, Problem> {
     let mut append = Append::default();
     for write in transaction.writes {
         access.check_writable(&write.stream)?;
-        let events = of_stream(write.events, &write.stream)?;
+        let events = traced(of_stream(write.events, &write.stream)?, trace);
         append = append.and_to(write.stream, write.expected, events);
     }
     for condition in transaction.conditions {
@@ -119,13 +123,25 @@ fn of_stream(events: Vec<WireEvent>, stream: &StreamName) -> Result<Vec<NewEvent
     Ok(events.into_iter().map(|event| event.event).collect())
 }
 
+/// The events as part of the trace that their request is part of, but for those that name one themselves.
+fn traced(mut events: Vec<NewEvent>, trace: Option<&Traceparent>) -> Vec<NewEvent> {
+    if let Some(trace) = trace {
+        events = events.into_iter().map(|event| event.or_traceparent(trace)).collect();
+    }
+    events
+}
+
 /// An error of one of `count` events, which is named by its place when there are several.
 fn of_element(error: WireError, at: usize, count: usize) -> WireError {
     if count == 1 { error } else { error.within(&format!("[{at}]")) }
 }
 
 /// Published events as one append, in their order.
-fn published(events: Vec<WireEvent>, access: &Access) -> Result<Append, Problem> {
+fn published(
+    events: Vec<WireEvent>,
+    access: &Access,
+    trace: Option<&Traceparent>,
+) -> Result<Append, Problem> {
     let count = events.len();
     let with_stream = |(WireEvent { stream, event_type, event }, at)| {
         let stream = match stream {
@@ -133,7 +149,13 @@ fn published(events: Vec<WireEvent>, access: &Access) -> Result<Append, Problem>
             None => stream_of(&event_type).map_err(|error| of_element(error, at, count))?,
         };
         access.check_writable(&stream)?;
-        Ok((stream, event))
+        Ok((
+            stream,
+            match trace {
+                Some(trace) => event.or_traceparent(trace),
+                None => event,
+            },
+        ))
     };
     events.into_iter().zip(0..).map(with_stream).collect()
 }
@@ -170,7 +192,7 @@ mod tests {
             event(r#"{"type":"paid","data":1,"stream":"order"}"#),
             event(r#"{"type":"login","data":1}"#),
         ];
-        assert_eq!(published(events, &Access::everything()).expect("legal").len(), 3);
+        assert_eq!(published(events, &Access::everything(), None).expect("legal").len(), 3);
     }
 
     #[test]
@@ -180,7 +202,7 @@ mod tests {
             r#"{"type":"$settings.changed","data":1}"#,
             r#"{"type":"stream.created","data":1}"#,
         ] {
-            assert!(published(vec![event(json)], &Access::everything()).is_err(), "{json}");
+            assert!(published(vec![event(json)], &Access::everything(), None).is_err(), "{json}");
         }
     }
 

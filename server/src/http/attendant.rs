@@ -18,6 +18,9 @@ use super::token::Tokens;
 /// How often it looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How many looks lie between two at the disk: there may be many files.
+const DISK_EVERY: u64 = 15;
+
 /// How far the clock may be behind the newest event before that is told: clocks are never quite alike.
 const BEHIND_MS_MAX: u64 = 5_000;
 
@@ -28,6 +31,8 @@ struct Attendant {
     missing: u64,
     segments: u64,
     head: Option<Position>,
+    /// How often it has looked.
+    looks: u64,
 }
 
 /// Looks for as long as it is awaited.
@@ -55,6 +60,10 @@ impl Attendant {
             None => {}
         }
         self.look_at_store(app);
+        if self.looks.is_multiple_of(DISK_EVERY) {
+            app.disk.look(app);
+        }
+        self.looks += 1;
         self.look_at_clock(app);
     }
 

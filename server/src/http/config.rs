@@ -82,6 +82,58 @@ pub(crate) struct HttpConfig {
 }
 
 impl HttpConfig {
+    /// The names of all of them, in the order in which they are shown.
+    pub(crate) const KEYS: [&str; 17] = [
+        "hosts",
+        "tokens",
+        "tls",
+        "backups",
+        "cors_origins",
+        "connections_max",
+        "subscribers_max",
+        "rate",
+        "handshake_wait_ms_max",
+        "head_wait_ms_max",
+        "body_wait_ms_max",
+        "body_bytes_per_second_min",
+        "body_budget_bytes",
+        "write_wait_ms_max",
+        "heartbeat_ms",
+        "cloud_events_source",
+        "stop_wait_ms_max",
+    ];
+
+    /// What holds, as TOML, in the order of [`HttpConfig::KEYS`]; none where nothing is set.
+    pub(crate) fn shown(&self) -> [Option<String>; 17] {
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| quoted(path.display()));
+        let list =
+            |texts: &[String]| format!("[{}]", texts.iter().map(quoted).collect::<Vec<_>>().join(", "));
+        let milliseconds = |time: Duration| Some(time.as_millis().to_string());
+        let tls = |tls: &TlsFiles| {
+            let (certificate, key) = (quoted(tls.certificate.display()), quoted(tls.key.display()));
+            format!("{{ certificate = {certificate}, key = {key} }}")
+        };
+        [
+            Some(list(&self.hosts)),
+            file(&self.tokens),
+            self.tls.as_ref().map(tls),
+            file(&self.backups),
+            Some(list(&self.cors_origins)),
+            Some(self.connections_max.to_string()),
+            Some(self.subscribers_max.to_string()),
+            self.rate.shown(),
+            milliseconds(self.handshake_wait_max),
+            milliseconds(self.head_wait_max),
+            milliseconds(self.body_wait_max),
+            Some(self.body_bytes_per_second_min.to_string()),
+            Some(self.body_budget_bytes.to_string()),
+            milliseconds(self.write_wait_max),
+            milliseconds(self.heartbeat),
+            Some(quoted(self.cloud_events_source.as_str())),
+            milliseconds(self.stop_wait_max),
+        ]
+    }
+
     /// The budget for bodies in units of [`BUDGET_UNIT_BYTES`], of which there is at least one.
     pub(crate) fn body_budget_units(&self) -> usize {
         self.body_budget_bytes.div_ceil(BUDGET_UNIT_BYTES)
@@ -112,6 +164,11 @@ impl Default for HttpConfig {
     }
 }
 
+/// A text in TOML.
+pub(crate) fn quoted(text: impl std::fmt::Display) -> String {
+    serde_json::json!(text.to_string()).to_string()
+}
+
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match usize::deserialize(deserializer)? {
         0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"at least 1")),
@@ -133,6 +190,25 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_as_the_same_and_nothing_is_missing() {
+        let given = r#"
+            hosts = ["a.test"]
+            tokens = "t \"1\".toml"
+            tls = { certificate = "c.pem", key = "k.pem" }
+            rate = { requests_per_second_max = 7 }
+            heartbeat_ms = 5
+        "#;
+        let config: HttpConfig = toml::from_str(given).expect("legal");
+        let lines = HttpConfig::KEYS.iter().zip(config.shown());
+        let shown: String = lines.filter_map(|(key, value)| Some(format!("{key} = {}\n", value?))).collect();
+        let again: HttpConfig = toml::from_str(&shown).expect("legal");
+        assert_eq!(format!("{config:?}"), format!("{again:?}"));
+        let refused = toml::from_str::<HttpConfig>("none = 1").expect_err("is no key").to_string();
+        assert!(HttpConfig::KEYS.iter().all(|key| refused.contains(&format!("`{key}`"))), "{refused}");
+        assert_eq!(refused.matches("`").count(), 2 * (HttpConfig::KEYS.len() + 1), "{refused}");
+    }
 
     #[test]
     fn what_is_not_given_is_as_always_and_zero_is_refused() {

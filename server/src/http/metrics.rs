@@ -87,6 +87,7 @@ fn expose_server(out: &mut Exposition, app: &App, store: &StoreMetrics) {
     }
     let help = "Requests refused because their client asked for more than its rate.";
     out.single("annals_http_rate_limited_total", "counter", help, app.rates.refused());
+    app.disk.expose(out);
     let connections = app.traffic.connections.load(Ordering::Relaxed);
     out.single("annals_http_connections", "gauge", "Connections that are open.", connections);
     let held = app.config.body_budget_units().saturating_sub(app.body_budget.available_permits());

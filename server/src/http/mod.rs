@@ -13,6 +13,7 @@ mod condition;
 mod config;
 mod connection;
 mod cors;
+mod disk;
 mod exposition;
 mod followers;
 #[cfg(feature = "testkit")]
@@ -44,13 +45,12 @@ mod streams;
 mod submission;
 mod tls;
 mod token;
-mod traceparent;
 mod traffic;
 mod unpacking;
 mod verifying;
 
 pub(crate) use access::Scope;
-pub(crate) use config::{HttpConfig, ServeConfig};
+pub(crate) use config::{HttpConfig, ServeConfig, quoted};
 pub(crate) use rate::Rate;
 pub(crate) use serve::serve;
 pub(crate) use tls::{Tls, TlsFiles};

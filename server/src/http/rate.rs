@@ -46,6 +46,16 @@ impl Rate {
         }
     }
 
+    /// What is said, as TOML; none when nothing is.
+    pub(super) fn shown(self) -> Option<String> {
+        let said = [
+            self.requests_per_second_max.map(|max| format!("requests_per_second_max = {max}")),
+            self.bytes_per_second_max.map(|max| format!("bytes_per_second_max = {max}")),
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        (!said.is_empty()).then(|| format!("{{ {} }}", said.join(", ")))
+    }
+
     pub(super) fn is_none(self) -> bool {
         self == Rate::default()
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use annals::{Append, AppendError, IdempotencyKey, Receipt};
+use annals::{Append, AppendError, IdempotencyKey, Receipt, Traceparent};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::{HeaderMap, Uri, header};
@@ -16,6 +16,7 @@ use super::body::{BodyLimit, HeldBody, read_whole};
 use super::condition::Condition;
 use super::problem::Problem;
 use super::token::Hash;
+use super::traffic::traceparent_of;
 use crate::wire::Params;
 
 /// The header with the client's name for a request.
@@ -51,6 +52,11 @@ impl Submission {
     /// What it may do.
     pub(super) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Of which trace it is part.
+    pub(super) fn traceparent(&self) -> Option<Traceparent> {
+        traceparent_of(&self.headers)
     }
 
     /// Whether its client gave it a key.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use annals::Traceparent;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -20,7 +21,6 @@ use super::exposition::Exposition;
 use super::paths;
 use super::problem::{Problem, Told};
 use super::request_id::{self, RequestIds};
-use super::traceparent::{self, Traceparent};
 
 /// Where lines about requests belong to: whoever chooses what is logged names it.
 pub(super) const TARGET: &str = "annals::requests";
@@ -144,6 +144,11 @@ pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
+/// Of which trace a request is part; none when its header is not as it should be, as the specification says.
+pub(super) fn traceparent_of(headers: &HeaderMap) -> Option<Traceparent> {
+    Traceparent::parse(headers.get("traceparent")?.to_str().ok()?)
+}
+
 /// Writes what a request is called into the problem that it is answered with.
 fn named(response: &mut Response, id: &HeaderValue) {
     if let (Some(told), Ok(id)) = (response.extensions().get::<Told>(), id.to_str()) {
@@ -155,8 +160,7 @@ fn named(response: &mut Response, id: &HeaderValue) {
 
 /// The trace that a request is part of, as its `traceparent` says.
 fn trace_of(headers: &HeaderMap) -> Option<String> {
-    let traceparent = Traceparent::parse(headers.get(traceparent::HEADER)?.to_str().ok()?)?;
-    Some(traceparent.trace_id().to_owned())
+    Some(traceparent_of(headers)?.trace_id().to_owned())
 }
 
 /// What is told of a request. No value of a header is: tokens are among them.

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use annals::{ContentType, Data, EventId, EventType, Metadata, NewEvent, Source, StreamName, Timestamp};
+use annals::{
+    ContentType, Data, EventId, EventType, Metadata, NewEvent, Source, StreamName, Timestamp, Traceparent,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use super::WireError;
 use super::text::Text;
 
 /// Every field an event has. The order is that of [`Fields`].
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "type",
     "data",
     "dataBase64",
@@ -22,6 +24,7 @@ const NAMES: [&str; 15] = [
     "id",
     "timestamp",
     "source",
+    "traceparent",
     "metadata",
     "version",
     "routingKey",
@@ -78,6 +81,11 @@ pub(crate) fn parse_event(json: &[u8], purpose: Purpose) -> Result<WireEvent, Wi
     if let Some(source) = fields.text("source")? {
         event = event.source(Source::parse(&source).map_err(|error| WireError::field("source", error))?);
     }
+    if let Some(text) = fields.text("traceparent")? {
+        let what = "is no traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let traceparent = Traceparent::parse(&text).ok_or_else(|| WireError::field("traceparent", what))?;
+        event = event.or_traceparent(&traceparent);
+    }
     if let Some(metadata) = fields.metadata()? {
         event = event.metadata(metadata);
     }
@@ -116,7 +124,7 @@ impl<'a> Fields<'a> {
         if let Some(name) = &self.unknown {
             let what = format!(
                 "is not a field of an event; put it into `data` or `metadata`, or use one of {}",
-                NAMES[..12].join(", ")
+                NAMES[..13].join(", ")
             );
             return Err(WireError::field(name, what));
         }

@@ -20,7 +20,7 @@ pub(crate) use body::{BodyKind, Sent, parse_events};
 pub(crate) use cloud::{cloud_attributes, cloud_body, decode_value, encode_value, write_cloud_event};
 pub(crate) use error::WireError;
 pub(crate) use event::{Purpose, WireEvent, parse_event};
-pub(crate) use params::Params;
+pub(crate) use params::{Params, is_near};
 pub(crate) use query::{
     EVENT_PARAMS, LIVE_PARAMS, QUERY_PARAMS, STREAM_PARAMS, parse_after, parse_direction, parse_query,
     parse_read,

@@ -181,7 +181,7 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// Whether `name` may be a misspelt `known`: it differs by one letter, in case, or is the singular.
-fn is_near(name: &str, known: &str) -> bool {
+pub(crate) fn is_near(name: &str, known: &str) -> bool {
     let plain = |text: &str| {
         text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
     };

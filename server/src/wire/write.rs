@@ -29,6 +29,7 @@ struct Parts<'a> {
     timestamp: &'a dyn Display,
     recorded_at: &'a dyn Display,
     source: Option<&'a str>,
+    traceparent: Option<&'a str>,
     content_type: Option<&'a str>,
     data: &'a [u8],
     metadata: Option<&'a str>,
@@ -45,6 +46,7 @@ pub(crate) fn write_event(out: &mut Vec<u8>, event: &RecordedEvent, form: Form) 
         timestamp: &event.timestamp(),
         recorded_at: &event.recorded_at(),
         source: event.source(),
+        traceparent: event.traceparent(),
         content_type: event.content_type(),
         data: event.data(),
         metadata: event.metadata(),
@@ -114,6 +116,10 @@ impl Parts<'_> {
         if let Some(source) = self.source {
             out.extend_from_slice(b",\"source\":");
             write_text(out, source);
+        }
+        if let Some(traceparent) = self.traceparent {
+            out.extend_from_slice(b",\"traceparent\":");
+            write_text(out, traceparent);
         }
         if form != Form::Replay {
             out.push(b',');
@@ -190,6 +196,7 @@ mod tests {
         timestamp: &"2024-07-15T14:32:22Z",
         recorded_at: &"2026-03-01T08:00:00Z",
         source: None,
+        traceparent: None,
         content_type: None,
         data: b"{\r\n \"a\" : \"\\n\"}",
         metadata: None,

@@ -113,6 +113,39 @@ fn flags_come_before_the_environment_and_the_environment_before_the_file() {
 }
 
 #[test]
+fn the_configuration_that_holds_is_printed_with_where_it_comes_from_and_can_be_used_as_a_file() {
+    let place = Place::new();
+    place.file("annals.toml", "log = \"warn\"\n[http]\nheartbeat_ms = 5000\nconnections_max = 9\n");
+    let print = ["serve", "--print-config", "--listen", "127.0.0.1:77"];
+    let mut command = place.bare(&print);
+    command.env("ANNALS_HTTP_CONNECTIONS_MAX", "11").env("ANNALS_TOKENS", "tokens.toml");
+    let printed = Outcome::of(&mut command).ok();
+    let has = |line: &str, origin: &str| {
+        let found = printed.lines().find(|found| found.starts_with(line)).expect(line);
+        assert!(found.ends_with(&format!(" # {origin}")), "{found}");
+    };
+    has("listen = \"127.0.0.1:77\"", "flag");
+    has("log = \"warn\"", "annals.toml");
+    has("data = \"./annals-data\"", "default");
+    has("tokens = \"tokens.toml\"", "ANNALS_TOKENS");
+    has("connections_max = 11", "ANNALS_HTTP_CONNECTIONS_MAX");
+    has("heartbeat_ms = 5000", "annals.toml");
+    has("write_wait_ms_max = 60000", "default");
+    assert!(!place.path("annals-data").exists(), "it does not serve");
+    let file = place.file("printed.toml", &printed);
+    let again = Outcome::of(&mut place.bare(&["serve", "--print-config", "--config", &file])).ok();
+    let settings = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split(" # ").next().unwrap_or_default().trim().to_owned()).collect()
+    };
+    // The file lies beside what it names.
+    let beside = |path: &str| format!("{}", place.path("").join(path).display());
+    let beside_file = again
+        .replace(&beside("tokens.toml"), "tokens.toml")
+        .replace(&beside("./annals-data"), "./annals-data");
+    assert_eq!(settings(&beside_file), settings(&printed));
+}
+
+#[test]
 fn a_healthy_store_is_verified_and_a_flipped_byte_is_found() {
     let place = Place::new();
     place.import(200);

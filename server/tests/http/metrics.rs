@@ -86,6 +86,10 @@ fn what_happened_is_counted_and_no_stream_is_named() {
         assert_eq!(found.get(name), Some(&value), "{name}: {text}");
     }
     assert!(found["annals_append_bytes_total"] > 100.0);
+    eventually("the disk is looked at", || {
+        let found = metrics(&server);
+        found["annals_disk_used_bytes"] > 4096.0 && found["annals_disk_free_bytes"] > 4096.0
+    });
     eventually("only who asks is connected", || metrics(&server)["annals_http_connections"] == 1.0);
 }
 

@@ -31,6 +31,9 @@ const SPEC_VERSION: &str = "1.0";
 /// The attribute that holds the metadata as it is stored.
 const METADATA: &str = "annalsmetadata";
 
+/// The attribute for the trace that an append was part of.
+const TRACEPARENT: &str = "traceparent";
+
 /// Fields of the metadata whose attributes have other names: the attribute, the field.
 const RENAMED: [(&str, &str); 2] = [("correlationid", "correlationId"), ("causationid", "causationId")];
 

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use annals::{ContentType, Data, EventId, EventType, Metadata, NewEvent, Source, StreamName, Timestamp};
+use annals::{
+    ContentType, Data, EventId, EventType, Metadata, NewEvent, Source, StreamName, Timestamp, Traceparent,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Kind, METADATA, RENAMED, RESERVED, SPEC_VERSION, is_extension_name};
+use super::{Kind, METADATA, RENAMED, RESERVED, SPEC_VERSION, TRACEPARENT, is_extension_name};
 use crate::wire::text::Text;
 use crate::wire::{WireError, WireEvent};
 
@@ -166,10 +168,26 @@ impl<'a> Attributes<'a> {
             None => None,
             Some(name) => Some(StreamName::parse(&name).map_err(|error| WireError::field("subject", error))?),
         };
+        if let Some(traceparent) = self.take_traceparent() {
+            event = event.or_traceparent(&traceparent);
+        }
         if let Some(metadata) = self.into_metadata()? {
             event = event.metadata(metadata);
         }
         Ok(WireEvent { stream, event_type, event })
+    }
+
+    /// Of which trace the append was part, unless it is the metadata that says so, or it is none as it should be.
+    fn take_traceparent(&mut self) -> Option<Traceparent> {
+        let Some(Value::Text(text)) = self.0.get(TRACEPARENT) else { return None };
+        let traceparent = Traceparent::parse(text)?;
+        if let Some(Value::Text(stored)) = self.0.get(METADATA)
+            && parsed(stored.to_string()).is_ok_and(|stored| stored.field(TRACEPARENT).is_some())
+        {
+            return None;
+        }
+        self.0.remove(TRACEPARENT);
+        Some(traceparent)
     }
 
     /// The metadata as it was stored, if that came along, and what the other attributes add to it.

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::{JSON, Kind, METADATA, RENAMED, RESERVED, SPEC_VERSION, is_extension_name};
+use super::{JSON, Kind, METADATA, RENAMED, RESERVED, SPEC_VERSION, TRACEPARENT, is_extension_name};
 use crate::wire::text::Text;
 use crate::wire::write::{write_one_line, write_text};
 
@@ -74,9 +74,14 @@ fn each_attribute(event: &RecordedEvent, no_source: &str, mut each: impl FnMut(&
     text("time", event.timestamp().to_string().into());
     text("recordedtime", event.recorded_at().to_string().into());
     text("sequence", format!("{:020}", event.position().get()).into());
+    let said = event.metadata().map(extensions_of).unwrap_or_default();
+    let is_traced = said.iter().any(|(name, ..)| name == TRACEPARENT);
+    if let (Some(traceparent), false) = (event.traceparent(), is_traced) {
+        text(TRACEPARENT, traceparent.into());
+    }
     if let Some(metadata) = event.metadata() {
-        let said = extensions_of(metadata);
-        if object_of(&said).as_deref() != Some(metadata) {
+        // What the attribute says otherwise is of the append, and not of the metadata.
+        if is_traced || object_of(&said).as_deref() != Some(metadata) {
             text(METADATA, metadata.into());
         }
         for (name, _, value) in said {
