@@ -17,6 +17,8 @@ mod page;
 mod reading;
 mod refusing;
 mod snapshots;
+#[cfg(feature = "otlp")]
+mod spans;
 mod tls;
 mod tokens;
 mod traces;

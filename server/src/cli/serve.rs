@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use annals::{EventStore, Health, Options};
+use annals::{EventStore, Health};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -14,6 +14,8 @@ use super::failure::Failure;
 use super::log::{self, LogFormat};
 use super::output::Output;
 use super::settings::{Settings, parse_address};
+#[cfg(feature = "otlp")]
+use crate::http::Spans;
 use crate::http::{self, HttpConfig, ServeConfig, Tls, TlsFiles, Tokens, quoted};
 
 /// Serves the store in a directory over HTTP; the command when none is given
@@ -41,6 +43,10 @@ pub(crate) struct ServeArgs {
     /// How the log is written [default: text]
     #[arg(long, value_name = "FORMAT", env = "ANNALS_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    /// A collector of OpenTelemetry that requests are told to as spans, such as http://127.0.0.1:4318
+    #[cfg(feature = "otlp")]
+    #[arg(long, value_name = "URL", env = "ANNALS_OTLP")]
+    otlp: Option<String>,
     /// Print every setting that holds and where it comes from, as a file that says the same, and do not serve
     #[arg(long)]
     print_config: bool,
@@ -60,6 +66,8 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
     let address = args.listen.unwrap_or(settings.listen);
     let http = args.http(settings);
     let tokens = http.tokens.clone().map(Tokens::open).transpose().map_err(Failure::Usage)?;
+    #[cfg(feature = "otlp")]
+    let spans = args.otlp.as_deref().map(Spans::to).transpose().map_err(Failure::Usage)?;
     let tls = http.tls.clone().map(Tls::open).transpose().map_err(Failure::Usage)?;
     if let Some(warning) = tls.as_ref().and_then(Tls::warning) {
         warn!("{warning}");
@@ -73,7 +81,16 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         if let (true, Health::Degraded { reason }) = (args.read_only, store.health()) {
             warn!("appends are refused: {reason}");
         }
-        serve(store, listener, http, tokens, tls, directory.to_read()).await
+        let config = ServeConfig {
+            listen: listener.local_addr().map_err(cannot_start)?,
+            to_read: directory.to_read(),
+            http,
+            tokens,
+            tls,
+            #[cfg(feature = "otlp")]
+            spans,
+        };
+        serve(store, listener, config).await
     })
 }
 
@@ -117,22 +134,14 @@ impl ServeArgs {
     }
 }
 
-async fn serve(
-    store: EventStore,
-    listener: TcpListener,
-    http: HttpConfig,
-    tokens: Option<Tokens>,
-    tls: Option<Tls>,
-    to_read: Options,
-) -> Result<(), Failure> {
+async fn serve(store: EventStore, listener: TcpListener, config: ServeConfig) -> Result<(), Failure> {
+    let listen = config.listen;
     if let Some(torn) = store.torn_tail() {
         info!(offset = torn.offset, "a torn tail was mended; nothing that was acknowledged is missing");
     }
     // Signals before the first line: who reads it may end the server at once.
     let shutdown = end_signal().map_err(cannot_start)?;
-    let listen = listener.local_addr().map_err(cannot_start)?;
-    announce(listen, tls.is_some())?;
-    let config = ServeConfig { listen, http, tokens, tls, to_read };
+    announce(listen, config.tls.is_some())?;
     info!(address = %listen, events = store.head().get(), "the server listens");
     http::serve(store.clone(), config, listener, shutdown).await;
     store.close()?;

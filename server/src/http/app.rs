@@ -16,6 +16,8 @@ use super::disk::Disk;
 use super::followers::Followers;
 use super::problem::{self, Problem};
 use super::rate::Rates;
+#[cfg(feature = "otlp")]
+use super::spans::Spans;
 use super::tls::Tls;
 use super::token::Tokens;
 use super::traffic::{TARGET, Traffic};
@@ -48,6 +50,9 @@ pub(crate) struct App {
     pub(crate) to_read: Options,
     /// What the store takes of its disk.
     pub(crate) disk: Disk,
+    /// Where requests are told as spans, if anywhere.
+    #[cfg(feature = "otlp")]
+    pub(crate) spans: Option<Spans>,
     /// The live streams.
     pub(crate) followers: Arc<Followers>,
     /// What clients have asked.
@@ -64,7 +69,15 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(store: EventStore, config: ServeConfig, stopping: watch::Receiver<bool>) -> App {
-        let ServeConfig { listen, http: config, tokens, tls, to_read } = config;
+        let ServeConfig {
+            listen,
+            http: config,
+            tokens,
+            tls,
+            to_read,
+            #[cfg(feature = "otlp")]
+            spans,
+        } = config;
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         App {
             store,
@@ -81,11 +94,22 @@ impl App {
             verifying: places(1),
             to_read,
             disk: Disk::default(),
+            #[cfg(feature = "otlp")]
+            spans,
             followers: Followers::new(config.subscribers_max),
             traffic: Traffic::new(),
             config,
             stopping,
         }
+    }
+
+    /// Whether anybody wants to know of which trace a request is part.
+    pub(crate) fn tells_of_traces(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        if self.spans.is_some() {
+            return true;
+        }
+        self.tells_requests
     }
 
     /// The source of CloudEvents that are events without one.

@@ -8,6 +8,8 @@ use annals::{Options, Source};
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 
 use super::rate::Rate;
+#[cfg(feature = "otlp")]
+use super::spans::Spans;
 use super::tls::{Tls, TlsFiles};
 use super::token::Tokens;
 
@@ -18,6 +20,9 @@ pub(crate) const BUDGET_UNIT_BYTES: usize = 1024;
 pub(crate) struct ServeConfig {
     /// The address it listens on. On a loopback address, requests for hosts of other names are refused.
     pub(crate) listen: SocketAddr,
+    /// Where requests are told as spans, if anywhere.
+    #[cfg(feature = "otlp")]
+    pub(crate) spans: Option<Spans>,
     /// How the directory of the store is read beside it.
     pub(crate) to_read: Options,
     /// Everything else.

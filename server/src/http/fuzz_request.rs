@@ -55,6 +55,9 @@ fn answered(bytes: &[u8]) -> Option<Parts> {
     let (stop, stopping) = watch::channel(false);
     let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2662));
     let config = ServeConfig {
+        #[cfg(feature = "otlp")]
+        spans: None,
+
         listen,
         http: HttpConfig::default(),
         tokens: None,

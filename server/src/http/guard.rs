@@ -1,5 +1,7 @@
-//! Keeps web pages out. A store on a developer's machine asks for no token, so any page in the browser could write to
-//! it; but a browser says in `Host` and `Origin` where a request is meant to go and where it comes from.
+//! What every request passes: it is no larger than it may be, comes from where it may, and may do what it asks for.
+//!
+//! A store on a developer's machine asks for no token, so any page in the browser could write to it; but a browser says in `Host`
+//! and `Origin` where a request is meant to go and where it comes from.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -40,6 +40,8 @@ mod request_id;
 mod seen;
 mod serve;
 mod snapshots;
+#[cfg(feature = "otlp")]
+mod spans;
 mod status;
 mod streams;
 mod submission;
@@ -53,5 +55,7 @@ pub(crate) use access::Scope;
 pub(crate) use config::{HttpConfig, ServeConfig, quoted};
 pub(crate) use rate::Rate;
 pub(crate) use serve::serve;
+#[cfg(feature = "otlp")]
+pub(crate) use spans::Spans;
 pub(crate) use tls::{Tls, TlsFiles};
 pub(crate) use token::{Entry, Hash, TokenFile, Tokens};

@@ -21,6 +21,8 @@ use super::body::unless_stopping;
 use super::config::ServeConfig;
 use super::connection::serve_connection;
 use super::problem::{self, Problem};
+#[cfg(feature = "otlp")]
+use super::spans::Spans;
 use super::{
     append, guard, import, keeping, live, metrics, openapi, read, snapshots, status, streams, traffic,
     verifying,
@@ -65,6 +67,15 @@ pub(crate) async fn serve(
     // A reader that does not read must not keep the process alive: those that are left are dropped with the set.
     let all_ended = async { while connections.join_next().await.is_some() {} };
     drop(timeout(stop_wait_max, all_ended).await);
+    #[cfg(feature = "otlp")]
+    if app.spans.is_some() {
+        // What it waits for is the collector, and not for long.
+        let ended = app.blocking(|app| {
+            app.spans.iter().for_each(Spans::end);
+            Ok(())
+        });
+        drop(ended.await);
+    }
 }
 
 /// The next connection, once there is a place for it.

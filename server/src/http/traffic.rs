@@ -1,4 +1,5 @@
-//! Connections and requests, these counted by route: how many, how they ended, and how long they took to be answered.
+//! Connections and requests, these counted by route: how many, how they ended, and how long they took to be answered. Each gets a
+//! name on its way out, and a line of the log, where that is wanted.
 //!
 //! Everything that a request can add to is there from the start, so a client cannot make the server hold more, and a path
 //! that is no route counts as `other`. No name of a stream is ever part of it.
@@ -21,6 +22,8 @@ use super::exposition::Exposition;
 use super::paths;
 use super::problem::{Problem, Told};
 use super::request_id::{self, RequestIds};
+#[cfg(feature = "otlp")]
+use super::spans;
 
 /// Where lines about requests belong to: whoever chooses what is logged names it.
 pub(super) const TARGET: &str = "annals::requests";
@@ -130,15 +133,21 @@ pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next:
     let path = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let id = app.traffic.ids.of(request.headers());
-    let trace = app.tells_requests.then(|| trace_of(request.headers())).flatten();
+    let trace = app.tells_of_traces().then(|| traceparent_of(request.headers())).flatten();
     let mut response = next.run(request).await;
     let path = path.as_ref().map_or(OTHER, MatchedPath::as_str);
     let took = begun.elapsed();
     app.traffic.count(path, &method, response.status(), took);
     named(&mut response, &id);
     if app.tells_requests || response.status().is_server_error() {
-        let answered = Answered { method: &method, route: path, id: &id, trace, took };
+        let answered = Answered { method: &method, route: path, id: &id, trace: trace.as_ref(), took };
         answered.tell(&response);
+    }
+    #[cfg(feature = "otlp")]
+    if let Some(spans) = &app.spans {
+        let (method, id) = (method.as_str(), id.to_str().unwrap_or_default());
+        let told = spans::Told { method, route: path, status: response.status().as_u16(), id, took };
+        spans.tell(&told, trace.as_ref());
     }
     response.headers_mut().insert(request_id::HEADER, id);
     response
@@ -158,17 +167,12 @@ fn named(response: &mut Response, id: &HeaderValue) {
     }
 }
 
-/// The trace that a request is part of, as its `traceparent` says.
-fn trace_of(headers: &HeaderMap) -> Option<String> {
-    Some(traceparent_of(headers)?.trace_id().to_owned())
-}
-
 /// What is told of a request. No value of a header is: tokens are among them.
 struct Answered<'a> {
     method: &'a Method,
     route: &'a str,
     id: &'a HeaderValue,
-    trace: Option<String>,
+    trace: Option<&'a Traceparent>,
     took: Duration,
 }
 
@@ -180,7 +184,7 @@ impl Answered<'_> {
         let bytes = response.body().size_hint().exact();
         let token = response.extensions().get::<Bearer>().map(|bearer| &*bearer.name);
         let (trace, problem) =
-            (self.trace.as_deref(), response.extensions().get::<Told>().map(Told::problem));
+            (self.trace.map(Traceparent::trace_id), response.extensions().get::<Told>().map(Told::problem));
         let code = problem.map(Problem::code);
         if response.status().is_server_error() {
             let detail = problem.map(Problem::detail);
