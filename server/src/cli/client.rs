@@ -1,8 +1,9 @@
 //! A running server, asked over HTTP by the commands that take `--url`.
 //!
-//! Knows requests, problems and lines; what a line means is the command's business. There is no TLS yet.
+//! Knows requests, problems and lines; what a line means is the command's business.
 
 use std::io::{BufReader, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use annals::IdempotencyKey;
@@ -10,10 +11,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderValue, Response, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Body, BodyReader, RequestBuilder, SendBody};
 
 use super::failure::Failure;
 use super::lines::Lines;
+use super::roots;
 use crate::wire::Params;
 
 /// How long to wait for a connection. An answer may take as long as it likes: a tail never ends.
@@ -80,22 +83,33 @@ impl std::str::FromStr for Server {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Server, String> {
-        if url.starts_with("https://") {
-            return Err("TLS is not spoken yet; use http:// on a trusted network, or a tunnel".to_owned());
-        }
-        match url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) {
-            None | Some("") => Err("a server is named like http://127.0.0.1:2662".to_owned()),
-            Some(authority) => {
-                let authorization =
-                    std::env::var("ANNALS_TOKEN").ok().map(|token| format!("Bearer {}", token.trim()));
-                Ok(Server { url: format!("http://{authority}"), agent: agent(), authorization })
-            }
-        }
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let authority = rest.trim_end_matches('/');
+        let tls = match scheme {
+            _ if authority.is_empty() => None,
+            "http" => Some(TlsConfig::default()),
+            "https" => Some(tls(roots::read()?)),
+            _ => None,
+        };
+        let Some(tls) = tls else {
+            return Err("a server is named like http://127.0.0.1:2662 or https://events.example".to_owned());
+        };
+        let authorization =
+            std::env::var("ANNALS_TOKEN").ok().map(|token| format!("Bearer {}", token.trim()));
+        Ok(Server { url: format!("{scheme}://{authority}"), agent: agent(tls), authorization })
     }
 }
 
-fn agent() -> ureq::Agent {
+fn tls(roots: Vec<Certificate<'static>>) -> TlsConfig {
+    TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build()
+}
+
+fn agent(tls: TlsConfig) -> ureq::Agent {
     ureq::Agent::config_builder()
+        .tls_config(tls)
         .timeout_connect(Some(CONNECT_TIME_MAX))
         // A refusal carries a problem that is worth reading.
         .http_status_as_error(false)
@@ -207,6 +221,11 @@ impl Server {
                     "no server answers at {url}; start one with `annals serve`, or name a directory with --data"
                 )
             }
+            error if url.starts_with("https:") => format!(
+                "the request to {url} failed: {error}; a server that signed its own certificate is known by the file of \
+                 that in {}",
+                roots::VARIABLE
+            ),
             error => format!("the request to {url} failed: {error}"),
         })
     }
@@ -271,14 +290,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_named_by_http_and_tls_is_refused_by_name() {
+    fn a_server_is_named_by_http_or_https_and_nothing_else() {
         assert!(
             "http://127.0.0.1:2662/"
                 .parse::<Server>()
                 .is_ok_and(|server| server.url == "http://127.0.0.1:2662")
         );
-        assert!("https://example.org".parse::<Server>().is_err_and(|error| error.contains("TLS")));
-        assert!("127.0.0.1:2662".parse::<Server>().is_err());
+        for url in ["127.0.0.1:2662", "http://", "ftp://127.0.0.1", "://a", ""] {
+            assert!(url.parse::<Server>().is_err_and(|error| error.contains("http")), "{url}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod output;
 mod query;
 mod read;
 mod restore;
+mod roots;
 mod salvage;
 mod scavenge;
 mod serve;

@@ -67,7 +67,7 @@ fn a_server_that_is_not_there_is_told_with_the_next_step() {
 #[test]
 fn wrong_usage_ends_with_2_and_makes_no_store() {
     let place = Place::new();
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 13] = [
         &["bogus"],
         &["append"],
         &["append", "order-1", "order.created", "{not json"],
@@ -80,7 +80,6 @@ fn wrong_usage_ends_with_2_and_makes_no_store() {
         &["stats", "--url", "http://127.0.0.1:2662"],
         &["restore", "--from", "backup", "--url", "http://127.0.0.1:2662"],
         &["backup"],
-        &["export", "--url", "https://127.0.0.1:2662"],
         &["serve", "--listen", "0.0.0.0:0"],
     ];
     for args in wrong {

@@ -234,6 +234,24 @@ fn a_connection_without_a_request_is_not_kept_for_ever() {
 }
 
 #[test]
+fn requests_beyond_the_most_connections_wait_for_a_place_also_on_one_connection() {
+    let server = Server::configured("[http]\nconnections_max = 2");
+    let client = Client::connect(&server);
+    let follow = || client.runtime.block_on(client.begin("GET", "/events/stream", ""));
+    let (first, _second) = (follow(), follow());
+    let waits = client.requests.clone().send_request({
+        let request = Request::builder().uri(format!("http://{}/limits", server.address()));
+        request.body(String::new()).expect("a request")
+    });
+    let mut waits = std::pin::pin!(waits);
+    let early = client.runtime.block_on(async { timeout(Duration::from_millis(300), waits.as_mut()).await });
+    assert!(early.is_err(), "there is no place for it");
+    drop(first);
+    let answered = client.runtime.block_on(async { timeout(WAIT_MAX, waits).await });
+    assert_eq!(answered.expect("there is a place").expect("it is answered").status(), 200);
+}
+
+#[test]
 fn a_client_that_takes_nothing_of_one_answer_loses_its_connection() {
     let server = Server::configured("[http]\nwrite_wait_ms_max = 200\nsubscribers_max = 1");
     server.append("a", EVENT);

@@ -185,3 +185,28 @@ fn a_handshake_that_does_not_end_is_not_waited_for() {
     ended(half);
     assert_eq!(get(&server, &files.certificate, "/limits").expect("their place is free").status, 200);
 }
+
+#[test]
+fn a_command_asks_a_server_under_tls_whose_certificate_it_is_told_of_and_no_other() {
+    let files = Files::new();
+    let server = files.serve();
+    let url = format!("https://{}", server.address().replace("127.0.0.1", "localhost"));
+    let run = |args: &[&str], trusted: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+        command.args(args).args(["--url", &url]).env("ANNALS_TLS_CA", trusted);
+        command.output().expect("the binary starts")
+    };
+    let trusted = files.path().join("cert.pem");
+    let appended = run(&["append", "a", "t", "1"], &trusted);
+    let said = String::from_utf8_lossy(&appended.stderr).into_owned();
+    assert!(appended.status.success(), "{said}");
+    assert!(String::from_utf8_lossy(&run(&["read", "a"], &trusted).stdout).contains("\"streamVersion\":1"));
+    let other = Files::new();
+    let refused = run(&["read", "a"], &other.path().join("cert.pem"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("ANNALS_TLS_CA"), "{said}");
+    let nothing = run(&["read", "a"], &files.path().join("key.pem"));
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("holds no certificate"));
+}
