@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals::{Scavenge, StreamName, StreamSettings, StreamVersion};
+use annals::{NAME_BYTES_MAX, Scavenge, StreamName, StreamSettings, StreamVersion};
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -219,9 +219,12 @@ async fn back_up(
 /// The directory of this name below another one, and nowhere else.
 fn below(dir: &Path, name: &str) -> Result<PathBuf, Problem> {
     let mut parts = Path::new(name).components();
+    let is_short = name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control);
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(part)), None) if part == name => Ok(dir.join(name)),
-        _ => Err(Problem::invalid("`name` is the name of one directory, without `/` and not `..`")
+        (Some(Component::Normal(part)), None) if part == name && is_short => Ok(dir.join(name)),
+        _ => Err(Problem::invalid(
+            "`name` is the name of one directory: 1 to 255 bytes without `/` and control characters, and not `..`",
+        )
             .with("field", "name")),
     }
 }
@@ -234,7 +237,7 @@ mod tests {
     fn a_backup_goes_below_its_directory_and_nowhere_else() {
         let dir = Path::new("backups");
         assert_eq!(below(dir, "monday").expect("a name"), Path::new("backups/monday"));
-        for name in ["", ".", "..", "/etc", "../up", "a/b", "a/", "./a"] {
+        for name in ["", ".", "..", "/etc", "../up", "a/b", "a/", "./a", "a\0b", "a\n", &"x".repeat(256)] {
             assert!(below(dir, name).is_err(), "{name:?}");
         }
     }

@@ -55,6 +55,7 @@ async fn follow(
     let end = params.switch("live")?.is_some_and(|live| !live).then_some(head);
     let dialect = if media_type == SSE { Dialect::Blocks } else { Dialect::Lines };
     let shape = Shape::parse(&params, dialect, &app)?;
+    let named = params.switch("named")?.unwrap_or(true);
     let query = access.narrowed(parse_query(&params)?);
     let subscribe = Subscribe::all().after(after).query(query).system(params.flag("system")?);
 
@@ -71,7 +72,7 @@ async fn follow(
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
     let live = Live {
         subscription: Box::pin(subscription),
-        writer: Writer { dialect, shape, told: after, end, caught_up: false },
+        writer: Writer { dialect, shape, named, told: after, end, caught_up: false },
         head,
         heartbeat: Box::pin(sleep(app.config.heartbeat)),
         silence: app.config.heartbeat,
@@ -219,6 +220,8 @@ impl Shape {
 struct Writer {
     dialect: Dialect,
     shape: Shape,
+    /// Whether a block says its event's type, which decides who gets it in a browser.
+    named: bool,
     /// The position up to which the client knows that it has everything.
     told: Position,
     /// Where the answer ends, when it does.
@@ -259,8 +262,10 @@ impl Writer {
         }
         out.extend_from_slice(b"id: ");
         write_number(out, event.position().get());
-        out.extend_from_slice(b"\nevent: ");
-        out.extend_from_slice(event.event_type().as_bytes());
+        if self.named {
+            out.extend_from_slice(b"\nevent: ");
+            out.extend_from_slice(event.event_type().as_bytes());
+        }
         out.extend_from_slice(b"\ndata: ");
         self.shape.write(out, event);
         out.extend_from_slice(b"\n\n");
@@ -331,7 +336,7 @@ mod tests {
 
     fn writer(dialect: Dialect, after: u64, end: Option<u64>) -> Writer {
         let (told, end) = (Position::new(after), end.map(Position::new));
-        Writer { dialect, shape: Shape::Envelope, told, end, caught_up: false }
+        Writer { dialect, shape: Shape::Envelope, named: true, told, end, caught_up: false }
     }
 
     fn told(writer: &mut Writer, delivery: Delivery) -> String {

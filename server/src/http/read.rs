@@ -16,7 +16,9 @@ use super::app::{App, EventPath, StreamPath};
 use super::listing::{Cursor, Listing, Next, Opened, batch, replay_lines};
 use super::paths;
 use super::problem::{self, Problem};
-use crate::wire::{EVENT_PARAMS, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_query, parse_read};
+use crate::wire::{
+    EVENT_PARAMS, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_after, parse_query, parse_read,
+};
 
 /// The parameters that leave events of a stream out of its answer.
 const BOUNDS: &[&str] = &["from", "to", "after", "before", "since", "until"];
@@ -118,7 +120,7 @@ async fn read_by_id(
     let params = app.asked(&uri, &[&["after", "limit", "cloudEvents"]])?;
     let listing = Listing::asked(&headers, &params)?;
     app.blocking(move |app| {
-        let after = Position::new(params.number("after")?.unwrap_or(0));
+        let after = parse_after(&params, || app.store.head())?.unwrap_or_default();
         let count = usize::try_from(listing.reach(params.number("limit")?)).unwrap_or(usize::MAX);
         let found = app.store.events_with_id(id.clone(), after)?;
         let seen = move |event: &Result<RecordedEvent, _>| {

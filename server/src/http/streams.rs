@@ -17,7 +17,7 @@ use super::keeping::{Settings, delete};
 use super::paths;
 use super::problem::Problem;
 use super::read::stream_info;
-use crate::wire::{Params, WireError};
+use crate::wire::{Params, WireError, parse_after};
 
 /// The streams of a page when the request does not say.
 const STREAMS_DEFAULT: u64 = 100;
@@ -43,7 +43,7 @@ async fn list(State(app): State<Arc<App>>, access: Access, uri: Uri) -> Result<R
 
 /// The first `limit` streams that are wanted, and how to ask for more.
 fn page(app: &App, access: &Access, path: &str, params: &Params, limit: u64) -> Result<PageAnswer, Problem> {
-    let mut last = Position::new(params.number("after")?.unwrap_or(0));
+    let mut last = parse_after(params, || app.store.head())?.unwrap_or_default();
     let (prefix, category) = (params.one("prefix")?, params.one("category")?);
     let mut streams = Vec::new();
     for info in app.store.streams(last)? {
@@ -88,8 +88,11 @@ struct StreamAnswer {
     first_version: StreamVersion,
     first_position: Position,
     last_position: Position,
-    first_recorded_at: String,
-    last_recorded_at: String,
+    /// A stream that has no event any more has no times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_recorded_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_recorded_at: Option<String>,
     bytes: u64,
     settings: Settings,
     /// How it was deleted, if it was and has no event since.
@@ -108,6 +111,7 @@ struct PageAnswer {
 
 impl From<&StreamInfo> for StreamAnswer {
     fn from(info: &StreamInfo) -> StreamAnswer {
+        let has_events = info.last_position != Position::START;
         StreamAnswer {
             stream: info.name.to_string(),
             category: info.name.category().to_owned(),
@@ -115,8 +119,8 @@ impl From<&StreamInfo> for StreamAnswer {
             first_version: info.first_version,
             first_position: info.first_position,
             last_position: info.last_position,
-            first_recorded_at: info.first_recorded_at.to_string(),
-            last_recorded_at: info.last_recorded_at.to_string(),
+            first_recorded_at: has_events.then(|| info.first_recorded_at.to_string()),
+            last_recorded_at: has_events.then(|| info.last_recorded_at.to_string()),
             bytes: info.bytes,
             settings: info.settings.into(),
             deleted: info.deletion.map(|deletion| match deletion {

@@ -13,7 +13,7 @@ pub(crate) const EVENT_PARAMS: &[&str] =
     &["after", "before", "since", "until", "direction", "limit", "system", "history", "cloudEvents"];
 
 /// The parameters of those who follow events.
-pub(crate) const LIVE_PARAMS: &[&str] = &["after", "live", "envelope", "system", "history"];
+pub(crate) const LIVE_PARAMS: &[&str] = &["after", "live", "envelope", "named", "system", "history"];
 
 /// The parameters that only a read of one stream has.
 pub(crate) const STREAM_PARAMS: &[&str] = &["from", "to"];
@@ -41,7 +41,11 @@ pub(crate) fn parse_read(
     head: impl Fn() -> Position,
 ) -> Result<Read, WireError> {
     let mut read = match stream {
-        Some(stream) => Read::stream(stream),
+        Some(stream) => {
+            // It changes nothing here, and is refused like everywhere when it is neither true nor false.
+            params.flag("system")?;
+            Read::stream(stream)
+        }
         None => Read::all().system(params.flag("system")?),
     };
     if let Some(version) = params.number("from")? {

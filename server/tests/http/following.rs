@@ -95,6 +95,15 @@ fn an_envelope_holds_the_whole_event() {
 }
 
 #[test]
+fn a_block_without_the_type_comes_to_whoever_waits_for_any_message() {
+    let server = Server::start();
+    append(&server, 1);
+    let block = event(&mut follow(&server, "/events/stream?named=false", &[]));
+    assert_eq!(block, ["id: 1", "data: {\"n\":1}"]);
+    server.get("/events/stream?named=maybe").problem(400);
+}
+
+#[test]
 fn after_head_shows_only_what_comes() {
     let server = Server::start();
     append(&server, 1);

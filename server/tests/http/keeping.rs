@@ -117,7 +117,7 @@ fn space_is_given_back_and_a_backup_is_made_below_its_directory() {
     assert_eq!((made.status, &made.json()["position"]), (200, &10.into()));
     assert!(backups.path().join("monday/BACKUP").exists());
     assert_eq!(server.post("/admin/backup", r#"{"name":"monday"}"#).json()["segments"], 1);
-    for name in ["../up", "/tmp/x", "a/b", "", ".."] {
+    for name in ["../up", "/tmp/x", "a/b", "", "..", "a\\u0000b"] {
         let problem = server.post("/admin/backup", format!(r#"{{"name":"{name}"}}"#)).problem(400);
         assert_eq!(problem["field"], "name", "{name}");
     }

@@ -147,6 +147,7 @@ fn streams_are_listed_page_by_page_and_shown_one_by_one() {
     assert!(next["next"].is_null());
     assert_eq!(server.get("/streams?prefix=ev").json()["streams"].as_array().map(Vec::len), Some(1));
     assert_eq!(server.get("/streams?category=odd").json()["streams"].as_array().map(Vec::len), Some(1));
+    assert_eq!(server.get("/streams?after=head").json()["streams"].as_array().map(Vec::len), Some(0));
     let odd = server.get("/streams/odd-1").json();
     assert_eq!((odd["version"].as_u64(), odd["lastPosition"].as_u64()), (Some(2), Some(3)));
 }

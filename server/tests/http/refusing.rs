@@ -66,6 +66,7 @@ fn an_unknown_parameter_is_refused_by_name() {
         assert_eq!(server.get(path).problem(400)["field"].as_str(), name, "{path}");
     }
     assert_eq!(server.get("/events?limit=1&limit=2").problem(400)["field"], "limit");
+    assert_eq!(server.get("/events/a?system=no").problem(400)["field"], "system");
     assert_eq!(server.post("/events/a?expected=1", EVENT).problem(400)["field"], "expected");
 }
 

@@ -5,6 +5,7 @@
 
 mod operations;
 mod page;
+mod parameters;
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,7 +22,8 @@ use super::app::App;
 use super::exposition::PROMETHEUS;
 use super::paths;
 use super::problem;
-use operations::{Gives, OPERATIONS, Operation, PARAMETERS, Takes};
+use operations::{Gives, OPERATIONS, Operation, Takes};
+use parameters::{IN_PATHS, OF_ROUTES, PARAMETERS, Parameter};
 
 /// The shapes of bodies.
 const SCHEMAS: &str = include_str!("schemas.json");
@@ -119,6 +121,7 @@ fn described(operation: &Operation) -> Value {
     let mut described = json!({
         "summary": operation.does,
         "operationId": operation.name,
+        "tags": [tag_of(operation.path)],
         "parameters": parameters(operation),
         "responses": answers,
     });
@@ -126,6 +129,17 @@ fn described(operation: &Operation) -> Value {
         described["requestBody"] = json!({"required": true, "content": content});
     }
     described
+}
+
+/// What an operation is about; generated clients sort by it.
+fn tag_of(path: &str) -> &'static str {
+    let of = |beginnings: &[&str]| beginnings.iter().any(|beginning| path.starts_with(beginning));
+    match () {
+        () if of(&[paths::EVENTS, paths::TRANSACTIONS, paths::IMPORT]) => "events",
+        () if of(&[paths::STREAMS]) => "streams",
+        () if of(&[paths::ADMIN]) => "admin",
+        () => "server",
+    }
 }
 
 const JSON_PROBLEM: &str = "application/problem+json";
@@ -136,21 +150,28 @@ fn reference(schema: &str) -> Value {
 
 fn parameters(operation: &Operation) -> Vec<Value> {
     let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Value> = in_path
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-        .collect();
-    for name in operation.asks.iter().copied().flatten() {
-        let (kind, says) = PARAMETERS
-            .iter()
-            .find(|(known, ..)| known == name)
-            .map_or(("string", ""), |(_, kind, says)| (*kind, *says));
-        parameters.push(json!({"name": name, "in": "query", "description": says, "schema": {"type": kind}}));
-    }
-    let headers = operation.heeds.iter();
-    parameters.extend(headers.map(|(name, says)| {
-        json!({"name": name, "in": "header", "description": says, "schema": {"type": "string"}})
-    }));
+    let mut parameters: Vec<Value> = in_path.map(|name| parameter("path", named(IN_PATHS, name))).collect();
+    let asked = operation.asks.iter().copied().flatten().map(|name| {
+        let own = OF_ROUTES.iter().find(|(path, (known, ..))| *path == operation.path && known == name);
+        own.map_or_else(|| named(PARAMETERS, name), |(_, parameter)| parameter)
+    });
+    parameters.extend(asked.map(|asked| parameter("query", asked)));
+    parameters.extend(operation.heeds.iter().map(|header| parameter("header", header)));
     parameters
+}
+
+fn named(parameters: &'static [Parameter], name: &str) -> &'static Parameter {
+    let found = parameters.iter().find(|(known, ..)| *known == name);
+    found.expect("every name has a parameter, which a test checks")
+}
+
+fn parameter(place: &str, (name, values, says): &Parameter) -> Value {
+    let mut parameter = json!({"name": name, "in": place, "description": says, "schema": values.schema()});
+    // A state without its version means nothing, and no default could be right.
+    if place == "path" || *name == "version" {
+        parameter["required"] = true.into();
+    }
+    parameter
 }
 
 impl Takes {
@@ -201,7 +222,7 @@ impl Gives {
                 CLOUD_BATCH: {"schema": reference("CloudEvents")},
             }),
             Gives::Live => json!({
-                SSE: text("Server-sent events: `id` is the position, `event` the type, `data` the data."),
+                SSE: {"schema": reference("ServerSentEvent")},
                 NDJSON: text("One Event a line, and lines with `checkpoint` or `caughtUp`."),
             }),
             Gives::Progress => {

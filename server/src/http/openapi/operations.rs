@@ -1,7 +1,8 @@
-//! The table of operations: what each route takes, gives and refuses.
+//! The table of operations: what each route takes, gives and refuses. What parameters and headers mean lies in `parameters`.
 
 use super::super::paths;
 use super::super::problem::{self as no, Kind};
+use super::parameters::{IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_APPEND, KEY, LAST_EVENT_ID, Parameter};
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, QUERY_PARAMS, STREAM_PARAMS};
 
 /// One method of one route.
@@ -13,7 +14,7 @@ pub(super) struct Operation {
     /// Its parameters, beside those of the path.
     pub(super) asks: &'static [&'static [&'static str]],
     /// The headers that mean something to it, and what.
-    pub(super) heeds: &'static [(&'static str, &'static str)],
+    pub(super) heeds: &'static [Parameter],
     pub(super) takes: Takes,
     pub(super) gives: &'static [(u16, Gives)],
     /// Problems beside those that every route may have.
@@ -53,16 +54,6 @@ pub(super) enum Gives {
 }
 
 const HISTORY: &[&str] = &["history"];
-const IF_MATCH: (&str, &str) = ("If-Match", "The versions that the stream may have, or *: it exists.");
-const IF_NONE_MATCH_APPEND: (&str, &str) = ("If-None-Match", "*: the stream does not exist.");
-const IF_NONE_MATCH: (&str, &str) = ("If-None-Match", "The ETag of what the client has.");
-const KEY: (&str, &str) = (
-    "Idempotency-Key",
-    "The client's name for the request: sent again under it, it is done once and answered alike.",
-);
-const LAST_EVENT_ID: (&str, &str) =
-    ("Last-Event-ID", "The last position that the client got; beats `after`.");
-
 /// What an append can be refused for.
 const OF_APPENDS: &[&Kind] = &[
     no::GONE,
@@ -226,7 +217,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
         path: paths::IMPORT,
-        name: "import",
+        name: "importEvents",
         does: "Import events of any number, in batches; what is there already is not written again",
         takes: Takes::Lines,
         gives: &[(200, Gives::Progress)],
@@ -275,7 +266,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         name: "showSettings",
         does: "Which events of a stream are shown",
         asks: &[HISTORY],
-        gives: &[(200, Gives::Schema("Settings"))],
+        gives: &[(200, Gives::Schema("SettingsOfStream"))],
         refuses: &[no::STREAM_NOT_FOUND, no::HISTORY],
         ..BASE
     },
@@ -285,7 +276,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         name: "setStream",
         does: "Set which events of a stream are shown, in place of what was set before. For the scope admin",
         takes: Takes::Schema("Settings"),
-        gives: &[(200, Gives::Schema("Settings"))],
+        gives: &[(200, Gives::Schema("SettingsOfStream"))],
         refuses: &[
             no::GONE,
             no::TOO_LARGE,
@@ -329,42 +320,42 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         path: paths::HEALTH_LIVE,
-        name: "live",
+        name: "isLive",
         does: "Whether the process answers; needs no token",
         gives: &[(200, Gives::Schema("Health"))],
         ..BASE
     },
     Operation {
         path: paths::HEALTH_READY,
-        name: "ready",
+        name: "isReady",
         does: "Whether appends are taken; needs no token",
         gives: &[(200, Gives::Schema("Health")), (503, Gives::Schema("Health"))],
         ..BASE
     },
     Operation {
         path: paths::LIMITS,
-        name: "limits",
+        name: "showLimits",
         does: "Every limit",
         gives: &[(200, Gives::Schema("Limits"))],
         ..BASE
     },
     Operation {
         path: paths::METRICS,
-        name: "metrics",
+        name: "showMetrics",
         does: "Numbers for Prometheus",
         gives: &[(200, Gives::Numbers)],
         ..BASE
     },
     Operation {
         path: paths::VERSION,
-        name: "version",
+        name: "showVersion",
         does: "The version of the server and the history of its store",
         gives: &[(200, Gives::Schema("Version"))],
         ..BASE
     },
     Operation {
         path: paths::OPENAPI,
-        name: "openapi",
+        name: "showDocument",
         does: "This document",
         gives: &[(200, Gives::Schema("Document"))],
         refuses: &[no::NOT_FOUND, no::METHOD],
@@ -372,40 +363,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         path: paths::DOCS,
-        name: "docs",
+        name: "showPage",
         does: "This document for people",
         gives: &[(200, Gives::Page)],
         ..BASE
     },
-];
-
-/// Every parameter: its name, its type, and what it means.
-pub(super) const PARAMETERS: &[(&str, &str, &str)] = &[
-    ("types", "string", "The type is one of these, separated by commas, or repeated."),
-    ("tags", "string", "All of these tags are there, separated by commas, or repeated."),
-    ("streams", "string", "The stream is one of these, separated by commas, or repeated."),
-    ("prefix", "string", "The name of the stream begins so."),
-    ("categories", "string", "The category is one of these, separated by commas, or repeated."),
-    ("category", "string", "The category of the stream."),
-    ("correlationId", "string", "The correlation id of the metadata."),
-    ("tenantId", "string", "The tenant id of the metadata."),
-    ("after", "string", "Only what lies after this position, exclusive; `head` is what only comes."),
-    ("before", "integer", "Only what lies before this position, exclusive."),
-    ("since", "string", "Only what was committed at this time or later."),
-    ("until", "string", "Only what was committed at this time or earlier."),
-    ("direction", "string", "`forward` or `backward`."),
-    ("limit", "integer", "At most so many. Default: everything in lines, 100 in a page."),
-    ("system", "boolean", "Also streams of the store itself; for the scope admin."),
-    ("history", "string", "The history that the cursor was made in; 409 when it is another one now."),
-    ("cloudEvents", "string", "`binary`: one event, with its attributes as headers."),
-    ("from", "integer", "From this version of the stream on, inclusive."),
-    ("to", "integer", "Up to this version of the stream, inclusive."),
-    ("expectedVersion", "string", "A version, `none`, `exists` or `any`; 409 when it is another one."),
-    ("asOf", "string", "Only what had been committed at this time."),
-    ("snapshot", "boolean", "Begin with the newest usable snapshot."),
-    ("version", "integer", "The version that the state stands for."),
-    ("deep", "boolean", "Also follow versions, and compare indexes with the log."),
-    ("hard", "boolean", "The stream takes no event again."),
-    ("live", "boolean", "`false`: end at the head."),
-    ("envelope", "string", "`true`: the whole event as data; `cloudevents`: as a CloudEvent."),
 ];

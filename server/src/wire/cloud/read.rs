@@ -197,8 +197,12 @@ impl<'a> Attributes<'a> {
         for (attribute, field) in RENAMED {
             added.extend(self.0.remove(attribute).map(|value| (field.into(), value)));
         }
+        // What only the store sets is dropped, and yet has to be what it is there.
+        for own in RESERVED {
+            self.take_text(own)?;
+        }
         let renamed = added.len();
-        added.extend(self.0.into_iter().filter(|(name, _)| !RESERVED.contains(&name.as_ref())));
+        added.extend(self.0);
         added[renamed..].sort_by(|(one, _), (other, _)| one.cmp(other));
         match stored {
             Some(stored) => merged(&stored, &added).map(Some),

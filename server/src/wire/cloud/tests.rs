@@ -175,6 +175,14 @@ fn an_extension_is_added_to_stored_metadata_or_has_to_agree_with_it() {
 }
 
 #[test]
+fn what_only_the_store_sets_is_dropped_and_must_be_a_text_all_the_same() {
+    let own = with(json!({"sequence": "00000000000000000007", "recordedtime": "then", "data": 1}));
+    assert_eq!(parse(&own).map(|wire| wire.event), Ok(bare(json_data("1"))));
+    assert_eq!(refused(with(json!({"sequence": 7}))), "sequence");
+    assert_eq!(refused(with(json!({"recordedtime": true}))), "recordedtime");
+}
+
+#[test]
 fn the_data_is_what_its_content_type_says() {
     let same = |members: Value, wanted: Data| {
         assert_eq!(parse(&with(members)).map(|wire| wire.event), Ok(bare(wanted)));
