@@ -5,4 +5,5 @@
 
 mod contract;
 mod generated;
+mod page;
 mod tools;
