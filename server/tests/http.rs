@@ -1,5 +1,6 @@
 //! The HTTP contract, from outside.
 
+mod abuses;
 mod appending;
 mod bounding;
 mod cloudevents;

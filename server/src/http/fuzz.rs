@@ -26,7 +26,12 @@ pub fn http_headers(bytes: &[u8]) {
     assert!(taken(require_json(&headers)).is_none() || taken(require_lines(&headers)).is_none());
     taken(check_origin(&headers));
     taken(check_host(&headers, Some(&[])));
-    assert!(check_host(&headers, None).is_ok(), "a server that others can reach answers to every name");
+    let is_one = headers.get_all("host").iter().count() <= 1;
+    assert_eq!(
+        check_host(&headers, None).is_ok(),
+        is_one,
+        "a server that others can reach answers to every name"
+    );
     assert!(!has(&headers, &etag(StreamVersion::new(5))) || headers.contains_key("if-none-match"));
     let parameter = headers.get("x-expected-version").and_then(|value| value.to_str().ok());
     for parameter in [None, parameter] {

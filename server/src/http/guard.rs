@@ -119,6 +119,10 @@ fn check_size(request: &Request) -> Result<(), Problem> {
 /// `hosts` are the names allowed beside those of the loopback; none when the server can be reached from elsewhere and
 /// cannot know all its names.
 pub(super) fn check_host(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
+    // A proxy in front may have chosen the other one.
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Problem::invalid("the request has more than one `Host`"));
+    }
     match hosts {
         // A page whose own name was made to resolve to this machine passes every check of its browser but this.
         Some(hosts) if !is_own(host_of(headers), hosts) => Err(Problem::new(

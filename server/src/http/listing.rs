@@ -137,7 +137,11 @@ fn in_headers(event: &RecordedEvent, no_source: &str) -> Result<Response, Proble
             format!("the content type of the event cannot be a header; accept {CLOUD_EVENT}"),
         )
     })?;
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    // The type is its writer's choice: as a page it would be one of this server, and could ask for everything.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     for (name, value) in encoded {
         let name = HeaderName::try_from(name)
             .map_err(|_| Problem::new(problem::INTERNAL, "an attribute's name cannot be a header's"))?;

@@ -62,7 +62,7 @@ pub(crate) fn parse_transaction(json: &[u8], events_max: u64) -> Result<Transact
     if json.iter().all(u8::is_ascii_whitespace) {
         return Err(WireError::new("the body is empty; send {\"writes\":[…]}"));
     }
-    let body: Body<'_> = serde_json::from_slice(json).map_err(|error| WireError::json(&error))?;
+    let body: Body<'_> = parse_object(json)?;
     if body.writes.is_empty() {
         return Err(WireError::field("writes", "is empty; write to at least one stream"));
     }
@@ -84,6 +84,14 @@ pub(crate) fn parse_transaction(json: &[u8], events_max: u64) -> Result<Transact
     Ok(Transaction { writes, conditions: conditions.collect::<Result<_, _>>()? })
 }
 
+/// Reads an object. A list would do for a struct, too, and mean its fields in their order.
+fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, WireError> {
+    match json.trim_ascii_start().first() {
+        Some(b'[') => Err(WireError::new("not the JSON that is wanted: a list instead of an object")),
+        _ => serde_json::from_slice(json).map_err(|error| WireError::json(&error)),
+    }
+}
+
 /// Lines are counted from the element's first, which would mislead.
 fn without_line(mut error: WireError) -> WireError {
     error.line = None;
@@ -101,8 +109,7 @@ fn parse_write(json: &RawValue, events_max: u64) -> Result<Write, WireError> {
         events: &'a RawValue,
     }
 
-    let body: Body<'_> =
-        serde_json::from_str(json.get()).map_err(|error| without_line(WireError::json(&error)))?;
+    let body: Body<'_> = parse_object(json.get().as_bytes()).map_err(without_line)?;
     let stream = StreamName::parse(&body.stream).map_err(|error| WireError::field("stream", error))?;
     let expected = match body.expected_version {
         Some(json) => parse_expected(json)?,
@@ -144,8 +151,7 @@ fn parse_condition(json: &RawValue) -> Result<Condition, WireError> {
         after: Option<u64>,
     }
 
-    let body: Body<'_> =
-        serde_json::from_str(json.get()).map_err(|error| without_line(WireError::json(&error)))?;
+    let body: Body<'_> = parse_object(json.get().as_bytes()).map_err(without_line)?;
     match (body.stream, body.expected_version, body.fail_if_events_match, body.after) {
         (Some(stream), Some(expected), None, None) => {
             let stream = StreamName::parse(&stream).map_err(|error| WireError::field("stream", error))?;
@@ -165,9 +171,9 @@ fn parse_condition(json: &RawValue) -> Result<Condition, WireError> {
 fn parse_json_query(json: &RawValue) -> Result<Query, WireError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Body {
-        #[serde(default)]
-        items: Vec<Item>,
+    struct Body<'a> {
+        #[serde(borrow, default)]
+        items: Vec<&'a RawValue>,
     }
 
     #[derive(Deserialize)]
@@ -183,20 +189,22 @@ fn parse_json_query(json: &RawValue) -> Result<Query, WireError> {
         tenant_id: Option<String>,
     }
 
-    let body: Body =
-        serde_json::from_str(json.get()).map_err(|error| without_line(WireError::json(&error)))?;
-    let items = body.items.into_iter().map(|item| QueryItem {
-        types: item.types,
-        tags: item.tags,
-        streams: item.streams,
-        prefix: item.prefix,
-        categories: item.categories,
-        correlation_id: item.correlation_id,
-        tenant_id: item.tenant_id,
-        // Conditions have none.
-        criteria: Vec::new(),
+    let body: Body<'_> = parse_object(json.get().as_bytes()).map_err(without_line)?;
+    let items = body.items.into_iter().map(|json| {
+        let item: Item = parse_object(json.get().as_bytes()).map_err(without_line)?;
+        Ok(QueryItem {
+            types: item.types,
+            tags: item.tags,
+            streams: item.streams,
+            prefix: item.prefix,
+            categories: item.categories,
+            correlation_id: item.correlation_id,
+            tenant_id: item.tenant_id,
+            // Conditions have none.
+            criteria: Vec::new(),
+        })
     });
-    Ok(Query { items: items.collect() })
+    Ok(Query { items: items.collect::<Result<_, WireError>>()? })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Values {
             Values::OneOf(words) => json!({"type": "string", "enum": words}),
             Values::Like(pattern) => json!({"type": "string", "pattern": pattern}),
             Values::Label => {
-                json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"})
+                json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"})
             }
             Values::Schema(name) => reference(name),
         }
