@@ -6,4 +6,5 @@
 mod contract;
 mod generated;
 mod page;
+mod permits;
 mod tools;
