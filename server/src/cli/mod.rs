@@ -15,6 +15,7 @@ mod failure;
 mod file;
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
+mod health;
 mod import;
 mod incoming;
 mod inspect;
@@ -78,6 +79,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Salvage(salvage::SalvageArgs),
+    Health(health::HealthArgs),
     Token(token::TokenArgs),
 }
 
@@ -133,6 +135,7 @@ fn dispatch(
         Command::Verify(args) => verify::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Salvage(args) => salvage::run(&args, &settings),
+        Command::Health(args) => health::run(&args, &settings),
         Command::Token(args) => token::run(&args),
     }
 }

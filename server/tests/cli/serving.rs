@@ -1,7 +1,21 @@
 //! One-shot commands, alone and beside a running server, on its directory and through its address.
 
+use std::process::Command;
+
 use super::command::{Place, Running};
 use super::events::{kept, lines};
+use crate::support::Server;
+
+#[test]
+fn the_health_of_a_server_is_an_exit_code() {
+    let server = Server::start();
+    let url = format!("http://{}", server.address());
+    let health = || Command::new(env!("CARGO_BIN_EXE_annals")).args(["health", "--url", &url]).output();
+    let told = health().expect("the binary runs");
+    assert_eq!((told.status.code(), told.stdout.as_slice()), (Some(0), &b"ready\n"[..]));
+    drop(server);
+    assert_ne!(health().expect("the binary runs").status.code(), Some(0));
+}
 
 #[test]
 fn an_appended_event_can_be_read() {
