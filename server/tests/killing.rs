@@ -3,5 +3,6 @@
 mod appending;
 mod importing;
 mod request;
+mod resuming;
 mod syncing;
 mod workload;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 /// What came back.
 #[derive(Debug)]
 pub(super) struct Answered {
-    status: u16,
-    body: Value,
+    pub(super) status: u16,
+    pub(super) body: Value,
 }
 
 /// The bytes of a request that tries an attempt. Where there is a header for what it expects, `in_header` uses it.
