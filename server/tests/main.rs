@@ -2,6 +2,7 @@
 
 mod cli;
 mod clients;
+mod deploying;
 mod fuzz;
 mod http;
 mod killing;
