@@ -3,6 +3,7 @@
 mod appending;
 mod importing;
 mod request;
+#[cfg(unix)]
 mod resuming;
 mod syncing;
 mod workload;

@@ -1,6 +1,7 @@
 //! The server and the command line, tested through the real binary; and their decoders, by `fuzz`.
 
 mod cli;
+#[cfg(unix)]
 mod clients;
 mod deploying;
 mod fuzz;
