@@ -65,6 +65,32 @@ fn path_of(template: &str) -> String {
     template.replace("{stream}", "a").replace("{id}", "a")
 }
 
+/// Every field that a problem is given somewhere in the sources.
+fn fields_of_problems(dir: &Path) -> BTreeSet<String> {
+    let mut fields = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).expect("sources can be listed") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            fields.extend(fields_of_problems(&path));
+        } else if let Ok(source) = std::fs::read_to_string(&path) {
+            let given = source.split(".with(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            fields.extend(given.map(str::to_owned));
+        }
+    }
+    fields
+}
+
+#[test]
+fn the_document_has_every_field_that_a_problem_may_have() {
+    let document = Server::start().get("/openapi.json").json();
+    let described =
+        document["components"]["schemas"]["Problem"]["properties"].as_object().expect("an object");
+    let described: BTreeSet<String> = described.keys().cloned().collect();
+    let given = fields_of_problems(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http"));
+    let missing: Vec<_> = given.difference(&described).collect();
+    assert!(given.len() > 10 && missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn the_page_for_people_needs_nothing_from_elsewhere() {
     let page = Server::start().get("/docs");

@@ -49,7 +49,7 @@ async fn page_answer() -> Response {
 /// The document.
 fn document() -> Value {
     let mut schemas: Map<String, Value> = serde_json::from_str(SCHEMAS).expect("the schemas are JSON");
-    schemas.insert("Problem".to_owned(), problem_schema());
+    complete(&mut schemas["Problem"]);
     let mut paths: Map<String, Value> = Map::new();
     for operation in OPERATIONS {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -79,25 +79,10 @@ fn document() -> Value {
     })
 }
 
-fn problem_schema() -> Value {
+/// The fields of the file, and the types that there are.
+fn complete(problem: &mut Value) {
     let types: Vec<String> = problem::KINDS.iter().map(|kind| kind.urn()).collect();
-    json!({
-        "type": "object",
-        "description": "Why a request was refused (RFC 9457), with what a program needs to go on.",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"enum": types},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "field": {"type": "string"},
-            "line": {"type": "integer"},
-            "stream": {"type": "string"},
-            "limit": {"type": "string", "description": "Its name in `GET /limits`."},
-            "max": {"type": "integer"},
-            "requestId": {"type": "string", "description": "That of the header `X-Request-Id`."},
-        },
-    })
+    problem["properties"]["type"] = json!({"type": "string", "enum": types});
 }
 
 fn described(operation: &Operation) -> Value {

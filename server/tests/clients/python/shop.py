@@ -38,7 +38,7 @@ def appends(client):
     refused = append.sync("order-1/ü", client=client, body=created, expected_version="none")
     check(isinstance(refused, Problem), f"refused: {refused}")
     check(refused.type_ == ProblemType.URNANNALSPROBLEMVERSION_CONFLICT, refused.type_)
-    check(refused.additional_properties["actualVersion"] == 2, "the problem says where the stream stands")
+    check(refused.actual_version == 2, "the problem says where the stream stands")
     writes = [
         TransactionWritesItem(stream=stream, events=[NewJsonEvent(type_="moved", data=5, id="t-1")])
         for stream in ("account-1", "account-2")

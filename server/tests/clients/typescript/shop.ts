@@ -54,6 +54,7 @@ async function append(): Promise<void> {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     check(error.problem.type === "urn:annals:problem:version-conflict", error.problem.type);
+    check(error.problem.actualVersion === 2, "the problem says where the stream stands");
   }
   const transaction: Schemas["Transaction"] = {
     writes: [
