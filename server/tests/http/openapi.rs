@@ -97,5 +97,11 @@ fn the_page_for_people_needs_nothing_from_elsewhere() {
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     let text = page.text();
     assert!(text.contains("POST /transactions") && text.contains("expectedVersion"));
+    // Every link leads somewhere, and what only some requests are answered is said of them.
+    for id in text.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(text.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    let ready = text.split("id=\"isReady\"").nth(1).and_then(|rest| rest.split("<h3").next());
+    assert!(ready.is_some_and(|ready| ready.contains("503")));
     assert!(!text.contains("<script") && !text.contains("src=") && !text.contains("http://"));
 }

@@ -42,7 +42,7 @@ async fn document_answer() -> Response {
 
 async fn page_answer() -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| page::page(&document()));
+    let text = TEXT.get_or_init(|| page::page(&document(), &common_answers()));
     with_type(StatusCode::OK, HTML, Body::from(text.as_str()))
 }
 
@@ -85,6 +85,24 @@ fn complete(problem: &mut Value) {
     problem["properties"]["type"] = json!({"type": "string", "enum": types});
 }
 
+/// What is said of a status that means one thing, or another one as well.
+fn or(one: &str, other: &str) -> String {
+    if one.is_empty() { other.to_owned() } else { format!("{one}, or: {other}") }
+}
+
+/// The statuses that any request may be answered with, and what they mean.
+fn common_answers() -> Vec<(String, String)> {
+    let mut answers: Vec<(String, String)> = Vec::new();
+    for kind in problem::ANYWHERE {
+        let status = kind.status_code().to_string();
+        match answers.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, says)) => *says = or(says, kind.title()),
+            None => answers.push((status, kind.title().to_owned())),
+        }
+    }
+    answers
+}
+
 fn described(operation: &Operation) -> Value {
     let mut answers = Map::new();
     for (status, gives) in operation.gives {
@@ -97,11 +115,7 @@ fn described(operation: &Operation) -> Value {
         let answer = answers
             .entry(kind.status_code().to_string())
             .or_insert_with(|| json!({"description": "", "$ref": "#/components/responses/Problem"}));
-        let title = match answer["description"].as_str() {
-            None | Some("") => kind.title().to_owned(),
-            Some(other) => format!("{other}, or: {}", kind.title()),
-        };
-        answer["description"] = title.into();
+        answer["description"] = or(answer["description"].as_str().unwrap_or_default(), kind.title()).into();
     }
     let mut described = json!({
         "summary": operation.does,
