@@ -20,7 +20,7 @@ fn exchange(server: &Server, bytes: &[u8]) -> String {
 
 fn send(connection: &mut TcpStream, bytes: &[u8]) -> String {
     // Longer than the server waits: it may still read what it does not want when it has answered.
-    connection.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout can be set");
+    connection.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout can be set");
     // A server that refuses closes perhaps before it has read everything; what it said is there all the same.
     drop(connection.write_all(bytes));
     let mut answer = Vec::new();
@@ -173,7 +173,7 @@ fn a_request_that_is_cut_at_any_byte_appends_nothing() {
 
 #[test]
 fn a_request_that_comes_byte_by_byte_is_a_request() {
-    let server = impatient();
+    let server = Server::start();
     let request = format!(
         "{}15\r\n{EVENT}\r\n0\r\n\r\n",
         append(&server, &["Transfer-Encoding: chunked", "Connection: close"])
