@@ -95,3 +95,69 @@ fn of_server(app: &App) -> impl Iterator<Item = Reason> {
     .into_iter()
     .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
+
+    use annals::testkit::{Fault, SimDisk};
+    use annals::{Append, Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, StreamName};
+    use tokio::sync::watch;
+
+    use super::super::config::{HttpConfig, ServeConfig};
+    use super::*;
+
+    fn app(disk: &SimDisk, stopping: watch::Receiver<bool>) -> App {
+        let options = || Options::new("store").disk(Arc::new(disk.clone())).background(false);
+        let store = EventStore::open(options()).expect("an empty directory");
+        let config = ServeConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            to_read: options(),
+            http: HttpConfig::default(),
+            tokens: None,
+            tls: None,
+            #[cfg(feature = "otlp")]
+            spans: None,
+        };
+        App::new(store, config, stopping)
+    }
+
+    fn append(app: &App) -> bool {
+        let stream = StreamName::parse("a").expect("legal");
+        let event = NewEvent::new(EventType::parse("t").expect("legal"), Data::json(&1).expect("is JSON"));
+        app.store.append(Append::to(stream, ExpectedVersion::Any, [event])).is_ok()
+    }
+
+    fn told(app: &App) -> (&'static str, bool, Vec<&'static str>) {
+        let health = Health::of(app);
+        let codes = health.reasons.iter().map(|reason| reason.code).collect();
+        (health.status, health.takes_appends, codes)
+    }
+
+    #[test]
+    fn a_store_whose_disk_failed_is_degraded_until_it_is_opened_again() {
+        let disk = SimDisk::new(1);
+        let (stop, stopping) = watch::channel(false);
+        let server = app(&disk, stopping.clone());
+        assert!(append(&server));
+        assert_eq!(told(&server), ("ready", true, vec![]));
+        disk.fail_operation(1, Fault::Error(ErrorKind::Other));
+        assert!(!append(&server) && !append(&server));
+        assert_eq!(told(&server), ("degraded", false, vec!["store-failed"]));
+        drop(server);
+        let again = app(&disk, stopping);
+        assert_eq!(told(&again), ("ready", true, vec![]));
+        stop.send_replace(true);
+        assert_eq!(told(&again), ("stopping", false, vec![]));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_is_told_while_appends_go_on() {
+        let disk = SimDisk::new(1);
+        let server = app(&disk, watch::channel(false).1);
+        server.clock_behind_ms.store(60_000, Ordering::Relaxed);
+        assert_eq!(told(&server), ("degraded", true, vec!["clock-behind"]));
+    }
+}
