@@ -105,4 +105,10 @@ fn a_cloud_event_brings_its_trace_and_takes_it_along_again() {
     let own = format!(r#"{{"type":"t","data":1,"metadata":{{"traceparent":"{}"}}}}"#, SECOND.1);
     append(&server, "/events/c", ("X-Other", "x"), &own);
     assert_eq!(there_and_back("c", "c-again")["traceparent"], SECOND.1);
+    // What the metadata has under that name and no attribute can be does not keep the event from coming back.
+    append(&server, "/events/d", FIRST, r#"{"type":"t","data":1,"metadata":{"traceparent":{"of":"us"}}}"#);
+    let cloud = server.send("GET", "/events/d?limit=1", &[AS_CLOUD], b"").text();
+    let moved = cloud.replace("\"d\"", "\"d-again\"");
+    assert_eq!(server.send("POST", "/events", &[CLOUD], moved.as_bytes()).status, 202, "{moved}");
+    assert_eq!(only_event(&server, "d-again")["metadata"], only_event(&server, "d")["metadata"]);
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use annals::RecordedEvent;
+use annals::{Metadata, RecordedEvent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
@@ -76,7 +76,7 @@ fn each_attribute(event: &RecordedEvent, no_source: &str, mut each: impl FnMut(&
     text("sequence", format!("{:020}", event.position().get()).into());
     let said = event.metadata().map(extensions_of).unwrap_or_default();
     let is_traced = said.iter().any(|(name, ..)| name == TRACEPARENT);
-    if let (Some(traceparent), false) = (event.traceparent(), is_traced) {
+    if let Some(traceparent) = event.traceparent().filter(|_| !event.metadata().is_some_and(names_trace)) {
         text(TRACEPARENT, traceparent.into());
     }
     if let Some(metadata) = event.metadata() {
@@ -89,6 +89,11 @@ fn each_attribute(event: &RecordedEvent, no_source: &str, mut each: impl FnMut(&
         }
     }
     each("datacontenttype", Value::Text(event.content_type().unwrap_or(JSON).into()));
+}
+
+/// Whether metadata has a field of that name, whatever is in it: the attribute is that field's, then.
+fn names_trace(metadata: &str) -> bool {
+    Metadata::parse(metadata.to_owned()).is_ok_and(|metadata| metadata.field(TRACEPARENT).is_some())
 }
 
 /// The fields of metadata that are attributes: each one's attribute, its name, and its value. In the order in which a
