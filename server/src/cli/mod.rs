@@ -5,6 +5,7 @@
 
 mod append;
 mod backup;
+mod bench;
 mod client;
 mod delete;
 mod duration;
@@ -80,6 +81,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Salvage(salvage::SalvageArgs),
     Health(health::HealthArgs),
+    Bench(bench::BenchArgs),
     Token(token::TokenArgs),
 }
 
@@ -136,6 +138,7 @@ fn dispatch(
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Salvage(args) => salvage::run(&args, &settings),
         Command::Health(args) => health::run(&args, &settings),
+        Command::Bench(args) => bench::run(&args, &settings),
         Command::Token(args) => token::run(&args),
     }
 }
