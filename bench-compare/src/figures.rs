@@ -10,9 +10,19 @@ use crate::store::Result;
 #[derive(Debug, Default, Clone)]
 pub struct Figures(pub BTreeMap<String, f64>);
 
+/// Only of those that were cut short.
+pub const DONE: &str = "% done";
+
 impl Figures {
     pub fn set(&mut self, name: &str, value: f64) {
         self.0.insert(name.to_owned(), value);
+    }
+
+    /// How much was done of what there was to do, if that is not all.
+    pub fn set_done(&mut self, done: u64, of: u64) {
+        if done < of {
+            self.set(DONE, done as f64 * 100.0 / of as f64);
+        }
     }
 
     /// Percentiles of times.

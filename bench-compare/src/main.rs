@@ -14,17 +14,19 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use figures::{Figures, medians};
-use store::{CONTENDERS, Contender, Result};
-use workload::{Run, Sample, WORKLOADS, Workload, figures_of};
+use store::{CONTENDERS, Contender, Result, Store};
+use workload::{Run, Sample, WAITS, WORKLOADS, Workload, figures_of};
 
 const HELP: &str = "\
 annals beside other stores and beside a bare log
 
-usage: annals-bench-compare [--rounds N] [--stores A,B] [--workloads A,B] [--dir DIR]
+usage: annals-bench-compare [--rounds N] [--seconds N] [--stores A,B] [--workloads A,B] [--dir DIR]
 
   --rounds N      how often each workload runs on each store (default 3)
+  --seconds N     how long a store may take for a workload before it is cut short, which the table says (default 60)
   --stores A,B    only these (default all); the bare log is always among them
   --workloads A,B only those whose names begin so (default all)
   --dir DIR       where the stores are made (default: the system's directory for temporary files)
@@ -32,6 +34,7 @@ usage: annals-bench-compare [--rounds N] [--stores A,B] [--workloads A,B] [--dir
 
 struct Arguments {
     rounds: usize,
+    most: Duration,
     stores: Vec<&'static Contender>,
     workloads: Vec<String>,
     dir: PathBuf,
@@ -39,12 +42,12 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [command, workload, dir, stores @ ..] = &arguments[..]
+    if let [command, workload, dir, seconds, stores @ ..] = &arguments[..]
         && command == "run"
     {
         let workload = WORKLOADS.iter().find(|known| known.name == workload).ok_or("no such workload")?;
         let stores = stores.iter().map(|name| contender(name)).collect::<Result<Vec<_>>>()?;
-        return run_here(workload, Path::new(dir), &stores);
+        return run_here(workload, Path::new(dir), Duration::from_secs(seconds.parse()?), &stores);
     }
     if arguments.iter().any(|argument| argument == "--help") {
         print!("{HELP}");
@@ -52,7 +55,7 @@ fn main() -> Result<()> {
     }
     let arguments = Arguments::parse(&arguments)?;
     let measured = measure(&arguments)?;
-    print!("{}", table::describe(&arguments.stores));
+    print!("{}", table::describe(&arguments.stores, arguments.most));
     for workload in WORKLOADS {
         let rows: Vec<_> = arguments
             .stores
@@ -68,6 +71,7 @@ impl Arguments {
     fn parse(from: &[String]) -> Result<Arguments> {
         let mut arguments = Arguments {
             rounds: 3,
+            most: Duration::from_secs(60),
             stores: CONTENDERS.iter().collect(),
             workloads: vec![String::new()],
             dir: std::env::temp_dir(),
@@ -78,6 +82,7 @@ impl Arguments {
             let value = from.next().ok_or_else(|| format!("{flag} needs a value; see --help"))?;
             match flag.as_str() {
                 "--rounds" => arguments.rounds = value.parse()?,
+                "--seconds" => arguments.most = Duration::from_secs(value.parse()?),
                 "--stores" => {
                     let named = list(value).iter().map(|name| contender(name)).collect::<Result<Vec<_>>>()?;
                     let others = named.into_iter().filter(|store| store.name != CONTENDERS[0].name);
@@ -121,7 +126,7 @@ fn measure(arguments: &Arguments) -> Result<Measured> {
                 if !workload.goes_on() {
                     stores.iter().for_each(|store| drop(std::fs::remove_dir_all(dir_of(&base, store))));
                 }
-                let text = run_apart(workload, &base, stores)?;
+                let text = run_apart(workload, &base, arguments.most, stores)?;
                 for store in stores {
                     let figures = Figures::parse(&text, store)?;
                     measured.entry((workload.name, *store)).or_default().push(figures);
@@ -141,21 +146,26 @@ fn dir_of(base: &Path, store: &str) -> PathBuf {
 }
 
 /// Runs a workload in another process; tells what it prints.
-fn run_apart(workload: &Workload, base: &Path, stores: &[&'static str]) -> Result<String> {
+fn run_apart(workload: &Workload, base: &Path, most: Duration, stores: &[&'static str]) -> Result<String> {
     std::fs::create_dir_all(base)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args(["run", workload.name])
         .arg(base)
+        .arg(most.as_secs().to_string())
         .args(stores)
         .stdout(Stdio::piped())
         .spawn()?;
     let mut out = BufReader::new(child.stdout.take().ok_or("no output")?);
     let mut text = String::new();
     if matches!(workload.run, Run::Killed(_)) {
-        out.read_line(&mut text)?;
+        // Some stores print, too.
+        while !text.ends_with(WAITS) && out.read_line(&mut text)? > 0 {}
         child.kill()?;
         child.wait()?;
-        return Ok(String::new());
+        return match text.ends_with(WAITS) {
+            true => Ok(String::new()),
+            false => Err(format!("{} failed with {}", workload.name, stores.join(", ")).into()),
+        };
     }
     out.read_to_string(&mut text)?;
     match child.wait()?.success() {
@@ -165,33 +175,47 @@ fn run_apart(workload: &Workload, base: &Path, stores: &[&'static str]) -> Resul
 }
 
 /// Runs a workload in this process and prints what it measures.
-fn run_here(workload: &Workload, base: &Path, stores: &[&Contender]) -> Result<()> {
+fn run_here(workload: &Workload, base: &Path, most: Duration, stores: &[&Contender]) -> Result<()> {
     let (count, setup, slice) = match workload.run {
         Run::Alone(run) | Run::After(run) | Run::Killed(run) => {
             for store in stores {
                 let dir = dir_of(base, store.name);
                 std::fs::create_dir_all(&dir)?;
-                run(store, &dir)?.print(store.name);
+                run(store, &dir, most)?.print(store.name);
             }
             return Ok(());
         }
         Run::Slices { count, setup, slice } => (count, setup, slice),
     };
-    let open = |store: &&Contender| {
+    let open = |store: &&Contender| -> Result<Turns> {
         let dir = dir_of(base, store.name);
         std::fs::create_dir_all(&dir)?;
-        (store.open)(&dir, setup)
+        Ok(Turns { store: (store.open)(&dir, setup)?, samples: Vec::new(), done: 0, took: Duration::ZERO })
     };
     let mut opened = stores.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let mut samples: Vec<Vec<Sample>> = opened.iter().map(|_| Vec::new()).collect();
     for number in 0..count {
-        for (store, samples) in opened.iter().zip(&mut samples) {
-            samples.extend(slice(store.as_ref(), number)?);
+        for turns in opened.iter_mut().filter(|turns| turns.took < most) {
+            let start = Instant::now();
+            turns.samples.extend(slice(turns.store.as_ref(), number)?);
+            turns.took += start.elapsed();
+            turns.done += 1;
         }
     }
-    opened.drain(..).try_for_each(|store| store.close())?;
-    for (store, samples) in stores.iter().zip(samples).filter(|(_, samples)| !samples.is_empty()) {
-        figures_of(samples).print(store.name);
+    for (store, turns) in stores.iter().zip(opened) {
+        turns.store.close()?;
+        if !turns.samples.is_empty() {
+            let mut figures = figures_of(turns.samples);
+            figures.set_done(turns.done, count);
+            figures.print(store.name);
+        }
     }
     Ok(())
+}
+
+/// What a store has done when others have their turn.
+struct Turns {
+    store: Box<dyn Store>,
+    samples: Vec<Sample>,
+    done: u64,
+    took: Duration,
 }

@@ -70,7 +70,24 @@ pub struct Setup {
 }
 
 /// All stores; the first is the limit that the others are measured by.
-pub const CONTENDERS: &[Contender] = &[stores::bare::CONTENDER, stores::annals::CONTENDER];
+pub const CONTENDERS: &[Contender] = &[
+    stores::bare::CONTENDER,
+    stores::annals::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::sqlite::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::lmdb::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::sled::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::redb::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::fjall::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::umadb::CONTENDER,
+    #[cfg(feature = "peers")]
+    stores::sierradb::CONTENDER,
+];
 
 /// Looks at every byte, so that no store can leave one unread.
 pub fn look_at(bytes: &[u8]) -> u64 {

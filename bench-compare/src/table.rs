@@ -1,14 +1,20 @@
 //! What was measured, as tables that read well as text and as Markdown.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use crate::figures::Figures;
+use crate::figures::{DONE, Figures};
 use crate::store::Contender;
 use crate::workload::Workload;
 
-/// Names the stores.
-pub fn describe(stores: &[&Contender]) -> String {
-    stores.iter().map(|store| format!("- {}: {}\n", store.name, store.about)).collect()
+/// Names the stores, and says what some of the figures mean.
+pub fn describe(stores: &[&Contender], most: Duration) -> String {
+    let stores: String = stores.iter().map(|store| format!("- {}: {}\n", store.name, store.about)).collect();
+    let seconds = most.as_secs();
+    format!(
+        "{stores}\nA `-` is what a store cannot do, or what needs no saying. A store that takes more than {seconds} s for a \
+         workload is cut short there, and `{DONE}` says how much of it was done.\n"
+    )
 }
 
 /// One row a store; figures that have a rate also as a share of the first store's.

@@ -4,10 +4,12 @@ mod million;
 mod slices;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::event::stream;
 use crate::figures::Figures;
 use crate::store::{Contender, Result, Setup, Store};
+pub use million::WAITS;
 pub use slices::{Sample, figures_of};
 
 /// Something that is done to a store.
@@ -31,7 +33,8 @@ pub enum Run {
 }
 
 type Slice = fn(&dyn Store, u64) -> Result<Option<Sample>>;
-type Whole = fn(&Contender, &Path) -> Result<Figures>;
+/// It may take so long before it is cut short.
+type Whole = fn(&Contender, &Path, Duration) -> Result<Figures>;
 
 const STREAMS: u64 = 100_000;
 const LOADED: u64 = 1_000_000;
@@ -74,12 +77,12 @@ pub const WORKLOADS: &[Workload] = &[
     whole(
         "replay",
         "all events of the reopened store, checked",
-        Run::After(|c, dir| million::replay(c, dir, true)),
+        Run::After(|c, dir, most| million::replay(c, dir, most, true)),
     ),
     whole(
         "replay-unchecked",
         "the same without checksums",
-        Run::After(|c, dir| million::replay(c, dir, false)),
+        Run::After(|c, dir, most| million::replay(c, dir, most, false)),
     ),
     whole("read-streams", "whole streams of 10 events, at random", Run::After(million::read_streams)),
     whole("reopen", "open after a clean close, and read one stream", Run::After(million::reopen)),
@@ -101,5 +104,9 @@ impl Workload {
 
 /// The streams that appends go to: many, and never two in a row.
 fn some_stream(number: u64) -> String {
-    stream(number.wrapping_mul(7919) % STREAMS)
+    stream(some(number))
+}
+
+fn some(number: u64) -> u64 {
+    number.wrapping_mul(7919) % STREAMS
 }
