@@ -17,7 +17,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use figures::{Figures, medians};
-use store::{CONTENDERS, Contender, Result, Store};
+use store::{Contender, Result, Store};
+use stores::{CONTENDERS, LIMIT};
 use workload::{Run, Sample, WAITS, WORKLOADS, Workload, figures_of};
 
 const HELP: &str = "\
@@ -54,7 +55,10 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let arguments = Arguments::parse(&arguments)?;
-    let measured = measure(&arguments)?;
+    let base = arguments.dir.join(format!("annals-bench-compare-{}", std::process::id()));
+    let measured = measure(&arguments, &base);
+    let _ = std::fs::remove_dir_all(&base);
+    let measured = measured?;
     print!("{}", table::describe(&arguments.stores, arguments.most));
     for workload in WORKLOADS {
         let rows: Vec<_> = arguments
@@ -72,7 +76,7 @@ impl Arguments {
         let mut arguments = Arguments {
             rounds: 3,
             most: Duration::from_secs(60),
-            stores: CONTENDERS.iter().collect(),
+            stores: contenders().collect(),
             workloads: vec![String::new()],
             dir: std::env::temp_dir(),
         };
@@ -85,8 +89,8 @@ impl Arguments {
                 "--seconds" => arguments.most = Duration::from_secs(value.parse()?),
                 "--stores" => {
                     let named = list(value).iter().map(|name| contender(name)).collect::<Result<Vec<_>>>()?;
-                    let others = named.into_iter().filter(|store| store.name != CONTENDERS[0].name);
-                    arguments.stores = std::iter::once(&CONTENDERS[0]).chain(others).collect();
+                    let others = named.into_iter().filter(|store| store.name != LIMIT.name);
+                    arguments.stores = std::iter::once(&LIMIT).chain(others).collect();
                 }
                 "--workloads" => arguments.workloads = list(value),
                 "--dir" => arguments.dir = value.into(),
@@ -106,17 +110,20 @@ impl Arguments {
     }
 }
 
+fn contenders() -> impl Iterator<Item = &'static Contender> {
+    CONTENDERS.into_iter().flatten()
+}
+
 fn contender(name: &str) -> Result<&'static Contender> {
-    let names = || CONTENDERS.iter().map(|store| store.name).collect::<Vec<_>>().join(", ");
-    let found = CONTENDERS.iter().find(|store| store.name == name);
+    let names = || contenders().map(|store| store.name).collect::<Vec<_>>().join(", ");
+    let found = contenders().find(|store| store.name == name);
     found.ok_or_else(|| format!("there is no store {name}; there are {}", names()).into())
 }
 
 type Measured = BTreeMap<(&'static str, &'static str), Vec<Figures>>;
 
-fn measure(arguments: &Arguments) -> Result<Measured> {
+fn measure(arguments: &Arguments, base: &Path) -> Result<Measured> {
     let mut measured = Measured::new();
-    let base = arguments.dir.join(format!("annals-bench-compare-{}", std::process::id()));
     let all: Vec<&str> = arguments.stores.iter().map(|store| store.name).collect();
     for round in 0..arguments.rounds {
         for (_, workload) in WORKLOADS.iter().enumerate().filter(|(number, _)| arguments.runs(*number)) {
@@ -124,20 +131,19 @@ fn measure(arguments: &Arguments) -> Result<Measured> {
             for stores in all.chunks(if together { all.len() } else { 1 }) {
                 eprintln!("round {}: {} on {}", round + 1, workload.name, stores.join(", "));
                 if !workload.goes_on() {
-                    stores.iter().for_each(|store| drop(std::fs::remove_dir_all(dir_of(&base, store))));
+                    stores.iter().for_each(|store| drop(std::fs::remove_dir_all(dir_of(base, store))));
                 }
-                let text = run_apart(workload, &base, arguments.most, stores)?;
+                let text = run_apart(workload, base, arguments.most, stores)?;
                 for store in stores {
                     let figures = Figures::parse(&text, store)?;
                     measured.entry((workload.name, *store)).or_default().push(figures);
                 }
                 if together {
-                    std::fs::remove_dir_all(&base)?;
+                    std::fs::remove_dir_all(base)?;
                 }
             }
         }
     }
-    let _ = std::fs::remove_dir_all(&base);
     Ok(measured)
 }
 

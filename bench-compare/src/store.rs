@@ -1,40 +1,35 @@
-//! What a store has to do here, and which stores there are.
+//! What a store has to do here.
 
 use std::path::Path;
 
 use crate::event::Event;
-use crate::stores;
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The version that a stream has after an append, or at which it is instead of the one that was expected.
+pub type Outcome = std::result::Result<u64, u64>;
+
+/// Events, each with the name of its stream.
+pub type Appends<'a> = dyn Iterator<Item = (String, Event)> + 'a;
 
 /// A store as the workloads use it. What returns is on stable storage, unless its description says otherwise.
 pub trait Store: Send + Sync {
     /// Appends events to a stream.
     fn append(&self, stream: &str, events: Vec<Event>) -> Result<()>;
 
-    /// Appends to a stream only if it is at this version; tells the version it then has, or at which it is instead. None: the
-    /// store knows no such condition.
-    fn append_at(
-        &self,
-        _stream: &str,
-        _version: u64,
-        _event: Event,
-    ) -> Option<Result<std::result::Result<u64, u64>>> {
+    /// Appends to a stream only if it is at this version. None: the store knows no such condition.
+    fn append_at(&self, _stream: &str, _version: u64, _event: Event) -> Option<Result<Outcome>> {
         None
     }
 
     /// Appends each event to its stream from this one thread, `depth` of them under way at a time. None: a thread can only
     /// have one under way.
-    fn append_in_flight(
-        &self,
-        _appends: &mut dyn Iterator<Item = (String, Event)>,
-        _depth: usize,
-    ) -> Option<Result<()>> {
+    fn append_in_flight(&self, _appends: &mut Appends, _depth: usize) -> Option<Result<()>> {
         None
     }
 
     /// Appends many events as fast as the store can; only the last return needs to be durable. Tells in which mode.
-    fn load(&self, events: &mut dyn Iterator<Item = (String, Event)>) -> Result<&'static str>;
+    fn load(&self, events: &mut Appends) -> Result<&'static str>;
 
     /// Reads every event from the first to the last, in order, and every byte of it. Tells how many.
     fn replay(&self) -> Result<u64>;
@@ -68,26 +63,6 @@ pub struct Setup {
     /// The length of the store's files, if it has such files and can choose.
     pub file_bytes: u64,
 }
-
-/// All stores; the first is the limit that the others are measured by.
-pub const CONTENDERS: &[Contender] = &[
-    stores::bare::CONTENDER,
-    stores::annals::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::sqlite::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::lmdb::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::sled::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::redb::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::fjall::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::umadb::CONTENDER,
-    #[cfg(feature = "peers")]
-    stores::sierradb::CONTENDER,
-];
 
 /// Looks at every byte, so that no store can leave one unread.
 pub fn look_at(bytes: &[u8]) -> u64 {

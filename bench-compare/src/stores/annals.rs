@@ -9,7 +9,7 @@ use annals::{
 };
 
 use crate::event::{Event, TYPE};
-use crate::store::{Contender, Result, Setup, Store, look_at};
+use crate::store::{Appends, Contender, Outcome, Result, Setup, Store, look_at};
 
 pub const CONTENDER: Contender = Contender { name: "annals", about: "default options", open };
 
@@ -41,12 +41,7 @@ impl Store for Annals {
         Ok(())
     }
 
-    fn append_at(
-        &self,
-        stream: &str,
-        version: u64,
-        event: Event,
-    ) -> Option<Result<std::result::Result<u64, u64>>> {
+    fn append_at(&self, stream: &str, version: u64, event: Event) -> Option<Result<Outcome>> {
         let append = || {
             let expected = match version {
                 0 => ExpectedVersion::None,
@@ -61,11 +56,7 @@ impl Store for Annals {
         Some(append())
     }
 
-    fn append_in_flight(
-        &self,
-        appends: &mut dyn Iterator<Item = (String, Event)>,
-        depth: usize,
-    ) -> Option<Result<()>> {
+    fn append_in_flight(&self, appends: &mut Appends, depth: usize) -> Option<Result<()>> {
         let run = || {
             let mut under_way = VecDeque::with_capacity(depth);
             for (stream, event) in appends {
@@ -82,7 +73,7 @@ impl Store for Annals {
         Some(run())
     }
 
-    fn load(&self, events: &mut dyn Iterator<Item = (String, Event)>) -> Result<&'static str> {
+    fn load(&self, events: &mut Appends) -> Result<&'static str> {
         let mut under_way = VecDeque::with_capacity(LOAD_DEPTH);
         let mut events = events.peekable();
         while events.peek().is_some() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::event::{Event, TYPE};
-use crate::store::{Contender, Result, Setup, Store, look_at};
+use crate::store::{Appends, Contender, Outcome, Result, Setup, Store, look_at};
 
 pub const CONTENDER: Contender = Contender {
     name: "bare log",
@@ -40,6 +40,8 @@ struct State {
     queued: u64,
     durable: u64,
     writing: bool,
+    /// Nothing is acknowledged any more.
+    failed: bool,
     closed: bool,
 }
 
@@ -95,12 +97,15 @@ impl Log {
         state.writing = true;
         let (bytes, through) = (std::mem::take(&mut state.waiting), state.queued);
         drop(state);
-        self.write_bytes(&bytes)?;
+        let written = self.write_bytes(&bytes);
         let mut state = lock(&self.state);
         state.writing = false;
-        state.durable = through;
+        match written {
+            Ok(()) => state.durable = through,
+            Err(_) => state.failed = true,
+        }
         self.moved.notify_all();
-        Ok(state)
+        written.map(|()| state)
     }
 
     fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
@@ -119,6 +124,9 @@ impl Log {
 
     fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, mine: u64, may_write: bool) -> Result<()> {
         while state.durable < mine {
+            if state.failed {
+                return Err("a write failed before this one".into());
+            }
             state = match state.writing || !may_write {
                 true => self.moved.wait(state).unwrap_or_else(PoisonError::into_inner),
                 false => self.write(state)?,
@@ -192,20 +200,11 @@ impl Store for Bare {
     }
 
     /// It has no versions: each append is one success.
-    fn append_at(
-        &self,
-        stream: &str,
-        version: u64,
-        event: Event,
-    ) -> Option<Result<std::result::Result<u64, u64>>> {
+    fn append_at(&self, stream: &str, version: u64, event: Event) -> Option<Result<Outcome>> {
         Some(self.append(stream, vec![event]).map(|()| Ok(version + 1)))
     }
 
-    fn append_in_flight(
-        &self,
-        appends: &mut dyn Iterator<Item = (String, Event)>,
-        depth: usize,
-    ) -> Option<Result<()>> {
+    fn append_in_flight(&self, appends: &mut Appends, depth: usize) -> Option<Result<()>> {
         lock(&self.0.state).closed = false;
         let log = self.0.clone();
         let writer = std::thread::spawn(move || log.write_for_others());
@@ -230,11 +229,11 @@ impl Store for Bare {
         let done = run();
         lock(&self.0.state).closed = true;
         self.0.moved.notify_all();
-        let written = writer.join().map_err(|_| "the writer panicked").and_then(|_| Ok(()));
-        Some(done.and(written.map_err(Into::into)))
+        let written = writer.join().unwrap_or_else(|_| Err("the writer panicked".into()));
+        Some(written.and(done))
     }
 
-    fn load(&self, events: &mut dyn Iterator<Item = (String, Event)>) -> Result<&'static str> {
+    fn load(&self, events: &mut Appends) -> Result<&'static str> {
         let mut bytes = Vec::new();
         for (stream, event) in events {
             encode(&stream, &[event], &mut bytes);

@@ -1,26 +1,19 @@
 //! The stores, each used as its documentation says a careful engineer would: every append on stable storage.
 
-pub mod annals;
-pub mod bare;
+mod annals;
+mod bare;
 #[cfg(feature = "peers")]
-pub mod fjall;
-#[cfg(feature = "peers")]
-mod grouped;
-#[cfg(feature = "peers")]
-mod keys;
-#[cfg(feature = "peers")]
-pub mod lmdb;
-#[cfg(feature = "peers")]
-pub mod redb;
-#[cfg(feature = "peers")]
-pub mod sierradb;
-#[cfg(feature = "peers")]
-pub mod sled;
-#[cfg(feature = "peers")]
-pub mod sqlite;
-#[cfg(feature = "peers")]
-pub mod umadb;
+mod peers;
 
-/// What a store that has a cache may keep in it: the memory budget of annals.
+use crate::store::Contender;
+
+/// What the others are measured by.
+pub const LIMIT: Contender = bare::CONTENDER;
+
+/// All that take part, the limit first.
+pub const CONTENDERS: [&[Contender]; 2] = [&[LIMIT, annals::CONTENDER], PEERS];
+
 #[cfg(feature = "peers")]
-const CACHE_BYTES: usize = 256 << 20;
+const PEERS: &[Contender] = peers::ALL;
+#[cfg(not(feature = "peers"))]
+const PEERS: &[Contender] = &[];

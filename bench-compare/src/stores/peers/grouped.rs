@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::event::Event;
-use crate::store::{Result, Store, look_at};
+use crate::store::{Appends, Outcome, Result, Store, look_at};
 
 /// A store of which one transaction at a time is written.
 pub trait Engine: Send + Sync {
@@ -43,9 +43,6 @@ pub struct Put<'a> {
     pub version: u64,
     pub event: &'a Event,
 }
-
-/// The version that a stream has after an append, or at which it is instead of the one that was expected.
-type Outcome = std::result::Result<u64, u64>;
 
 struct Append {
     stream: String,
@@ -203,11 +200,7 @@ impl<E: Engine> Store for Grouped<E> {
         Some(self.wait(queue, mine, true))
     }
 
-    fn append_in_flight(
-        &self,
-        appends: &mut dyn Iterator<Item = (String, Event)>,
-        depth: usize,
-    ) -> Option<Result<()>> {
+    fn append_in_flight(&self, appends: &mut Appends, depth: usize) -> Option<Result<()>> {
         self.queue().closed = false;
         Some(std::thread::scope(|scope| {
             scope.spawn(|| self.write_for_others());
@@ -218,7 +211,7 @@ impl<E: Engine> Store for Grouped<E> {
         }))
     }
 
-    fn load(&self, events: &mut dyn Iterator<Item = (String, Event)>) -> Result<&'static str> {
+    fn load(&self, events: &mut Appends) -> Result<&'static str> {
         let mut queue = self.queue();
         loop {
             let append = |(stream, event)| Append { stream, expected: None, events: vec![event] };

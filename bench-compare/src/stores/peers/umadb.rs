@@ -19,7 +19,7 @@ use umadb_dcb::{
 
 use super::CACHE_BYTES;
 use crate::event::{Event, TYPE};
-use crate::store::{Contender, Result, Store, look_at};
+use crate::store::{Appends, Contender, Outcome, Result, Store, look_at};
 
 pub const CONTENDER: Contender = Contender {
     name: "umadb",
@@ -77,6 +77,7 @@ impl Uma {
         let (requests, queue) = mpsc::channel(QUEUE_APPENDS);
         let db = UmaDb::from_arc(mvcc.clone());
         let (moves, head) = watch::channel(db.head()?);
+        // Its other writer, with io_uring, was slower on all workloads.
         let writer = std::thread::spawn(move || writer_thread_blocking(mvcc, queue, moves, GROUP_EVENTS));
         Ok(Uma { db, requests, head, writer, seen: Mutex::default() })
     }
@@ -118,12 +119,7 @@ impl Store for Uma {
         Uma::wait(self.submit(events, None)?).map(drop)
     }
 
-    fn append_at(
-        &self,
-        stream: &str,
-        version: u64,
-        event: Event,
-    ) -> Option<Result<std::result::Result<u64, u64>>> {
+    fn append_at(&self, stream: &str, version: u64, event: Event) -> Option<Result<Outcome>> {
         let append = || {
             let known = match self.seen(stream) {
                 Some(seen) if seen.0 == version => seen,
@@ -151,11 +147,7 @@ impl Store for Uma {
         Some(append())
     }
 
-    fn append_in_flight(
-        &self,
-        appends: &mut dyn Iterator<Item = (String, Event)>,
-        depth: usize,
-    ) -> Option<Result<()>> {
+    fn append_in_flight(&self, appends: &mut Appends, depth: usize) -> Option<Result<()>> {
         let run = || {
             let mut under_way = VecDeque::with_capacity(depth);
             for (stream, event) in appends {
@@ -169,7 +161,7 @@ impl Store for Uma {
         Some(run())
     }
 
-    fn load(&self, events: &mut dyn Iterator<Item = (String, Event)>) -> Result<&'static str> {
+    fn load(&self, events: &mut Appends) -> Result<&'static str> {
         let mut under_way = VecDeque::with_capacity(LOAD_DEPTH);
         let mut events = events.peekable();
         while events.peek().is_some() {
