@@ -32,7 +32,9 @@ fn every_block_of_the_guide_stands_in_an_example() {
     let Ok(guide) = fs::read_to_string(root("docs/guide.md")) else { return };
     let examples: Vec<String> = fs::read_dir(root("examples"))
         .expect("there are examples")
-        .map(|entry| fs::read_to_string(entry.expect("can be listed").path()).expect("an example is text"))
+        .map(|entry| entry.expect("can be listed").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| fs::read_to_string(path).expect("an example is text"))
         .collect();
     let blocks = blocks(&guide);
     assert!(blocks.len() > 10, "the guide has code");
