@@ -4,6 +4,8 @@ mod annals;
 mod bare;
 #[cfg(feature = "peers")]
 mod peers;
+#[cfg(test)]
+mod tests;
 
 use crate::store::Contender;
 

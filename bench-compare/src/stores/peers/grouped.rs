@@ -172,11 +172,15 @@ impl<E: Engine> Grouped<E> {
 
     fn put_in_flight(&self, appends: &mut dyn Iterator<Item = (String, Event)>, depth: usize) -> Result<()> {
         let mut under_way = VecDeque::with_capacity(depth);
+        let mut done = Ok(());
         for (stream, event) in appends {
             if under_way.len() == depth
                 && let Some(oldest) = under_way.pop_front()
             {
-                self.wait(self.queue(), oldest, false)?.ok();
+                done = self.wait(self.queue(), oldest, false).map(drop);
+            }
+            if done.is_err() {
+                break;
             }
             let (queue, mine) = self.enqueue(Append { stream, expected: None, events: vec![event] });
             if !queue.writing {
@@ -184,7 +188,11 @@ impl<E: Engine> Grouped<E> {
             }
             under_way.push_back(mine);
         }
-        under_way.into_iter().try_for_each(|mine| self.wait(self.queue(), mine, false).map(drop))
+        // After a failure, too: an outcome that nobody takes would stay.
+        under_way
+            .into_iter()
+            .map(|mine| self.wait(self.queue(), mine, false).map(drop))
+            .fold(done, Result::and)
     }
 }
 
@@ -238,5 +246,61 @@ impl<E: Engine> Store for Grouped<E> {
 
     fn close(self: Box<Self>) -> Result<()> {
         self.engine.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Keeps nothing but a count, and fails when it is told to.
+    #[derive(Default)]
+    struct Counting {
+        events: AtomicU64,
+        fails: AtomicBool,
+    }
+
+    impl Engine for &Counting {
+        fn last_position(&self) -> Result<u64> {
+            Ok(self.events.load(Ordering::SeqCst))
+        }
+
+        fn versions<'a>(&self, _: &[&'a str]) -> Result<HashMap<&'a str, u64>> {
+            Ok(HashMap::new())
+        }
+
+        fn write(&self, puts: &[Put]) -> Result<()> {
+            if self.fails.load(Ordering::SeqCst) {
+                return Err("no space".into());
+            }
+            let before = self.events.fetch_add(puts.len() as u64, Ordering::SeqCst);
+            let positions = puts.iter().map(|put| put.position);
+            assert!(positions.eq(before + 1..=before + puts.len() as u64), "positions have no holes");
+            Ok(())
+        }
+
+        fn replay(&self, _: &mut dyn FnMut(&[u8])) -> Result<u64> {
+            Ok(0)
+        }
+
+        fn read(&self, _: &str, _: &mut dyn FnMut(&[u8])) -> Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_fails_takes_no_position_and_is_told_to_its_appends() {
+        let engine = Counting::default();
+        let store = Grouped::new(&engine).unwrap();
+        store.append("a", vec![Event::new(0), Event::new(1)]).unwrap();
+        engine.fails.store(true, Ordering::SeqCst);
+        assert!(store.append("a", vec![Event::new(2)]).is_err());
+        let mut appends = (0..10).map(|number| ("a".to_owned(), Event::new(number)));
+        assert!(store.append_in_flight(&mut appends, 4).unwrap().is_err());
+        engine.fails.store(false, Ordering::SeqCst);
+        store.append("a", vec![Event::new(3)]).unwrap();
+        assert_eq!(engine.events.load(Ordering::SeqCst), 3);
     }
 }
