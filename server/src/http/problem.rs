@@ -399,6 +399,20 @@ mod tests {
     }
 
     #[test]
+    fn the_table_for_people_has_each_kind_with_its_status_and_no_other() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md");
+        // The documents are not in every package that is tested.
+        let Ok(guide) = std::fs::read_to_string(path) else { return };
+        let table = guide.split("| `type`, behind `urn:annals:problem:` |").nth(1).expect("there is a table");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
+        let told: Vec<String> =
+            rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" | ")).collect();
+        let known: Vec<String> =
+            KINDS.iter().map(|kind| format!("| `{}` | {}", kind.name, kind.status)).collect();
+        assert_eq!(told, known);
+    }
+
+    #[test]
     fn only_a_conflict_becomes_a_failed_precondition() {
         assert_eq!(Problem::invalid("x").into_precondition().status(), StatusCode::BAD_REQUEST);
     }
