@@ -41,7 +41,11 @@ impl Visible {
 
     /// Moves the position, once everything up to it is durable and indexed, and wakes those whom the events concern that
     /// it now includes. Only the one writer calls this.
-    pub(crate) fn publish<'a>(&self, position: Position, events: impl Iterator<Item = &'a RecordTerms>) {
+    pub(crate) fn publish<'a>(
+        &self,
+        position: Position,
+        events: impl Iterator<Item = &'a RecordTerms> + Clone,
+    ) {
         let before = Position::new(self.position.swap(position.get(), Ordering::Release));
         self.waiters.wake(events, before, position);
     }

@@ -113,7 +113,7 @@ impl Waiters {
     /// Wakes whom events concern that were committed behind position `before`, up to `last`.
     pub(super) fn wake<'a>(
         &self,
-        committed: impl Iterator<Item = &'a RecordTerms>,
+        committed: impl Iterator<Item = &'a RecordTerms> + Clone,
         before: Position,
         last: Position,
     ) {
@@ -121,8 +121,14 @@ impl Waiters {
         let mut woken = self.for_any.take_all();
         if self.terms.load(Ordering::Relaxed) > 0 {
             let waited_for = |term: &u128| self.shard_of(*term).is_waited_in();
-            let terms = committed.flat_map(|terms| std::iter::once(terms.stream).chain(terms.others()));
-            let mut terms: Vec<u128> = terms.filter(waited_for).collect();
+            // Kind by kind: neighbours are often of one stream, category and type, and only one of them needs to be looked at.
+            let kinds: [fn(&RecordTerms) -> u128; 3] =
+                [|terms| terms.stream, |terms| terms.category, |terms| terms.event_type];
+            let named = kinds.into_iter().flat_map(|kind| committed.clone().map(kind));
+            let labels = committed.clone().flat_map(|terms| terms.labels.iter().copied());
+            let mut terms: Vec<u128> = named.chain(labels).collect();
+            terms.dedup();
+            terms.retain(waited_for);
             terms.sort_unstable();
             terms.dedup();
             let mut of_terms: Vec<Waker> =
