@@ -100,6 +100,22 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_is_wanted_from_when_somebody_waits_for_it() {
+        let ahead = Arc::new(Ahead::new());
+        let promise = ahead.promise().expect("nobody has promised");
+        assert!(!promise.is_wanted());
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| ahead.take());
+            while !promise.is_wanted() {
+                std::thread::yield_now();
+            }
+            promise.keep(7);
+            assert_eq!(taker.join().expect("no panic"), Some(7));
+        });
+        assert!(!ahead.promise().expect("it was taken").is_wanted(), "nobody waits for the next");
+    }
+
+    #[test]
     fn a_promise_that_is_not_kept_leaves_nothing_to_wait_for() {
         let ahead = Arc::new(Ahead::<u8>::new());
         drop(ahead.promise());

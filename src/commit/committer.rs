@@ -458,11 +458,12 @@ impl Shared {
             let roll = self.roll.clone();
             let number = end.writer.segment().number().next();
             self.background.run(move || {
-                // A failure is no failure yet: the append that needs the segment tries again, and tells.
-                if let Ok(mut blank) = roll.blank(number, 0) {
-                    if roll.prewrites {
-                        blank.prewrite(|| promise.is_wanted());
-                    }
+                let made = roll.blank(number, 0).and_then(|blank| match roll.prewrites {
+                    true => blank.prewrite(|| promise.is_wanted()),
+                    false => Ok(blank),
+                });
+                // A failure is no failure yet: the append that needs the segment makes another, or tells why it cannot.
+                if let Ok(blank) = made {
                     promise.keep(blank);
                 }
             });

@@ -25,8 +25,8 @@ impl Outcomes {
 
     /// Tells each append what has become of it.
     pub(super) fn tell(self) {
-        // The refused first: of writers that contend for a stream, the one that has just succeeded is then the last to come
-        // back, and each has its turn.
+        // The refused first: of writers that contend for a stream, the one that has just succeeded should not also be the
+        // first to try again.
         self.refused.into_iter().for_each(|(pending, refusal)| pending.refuse(refusal));
         for admitted in self.acknowledged {
             let receipt = admitted.receipt();

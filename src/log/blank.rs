@@ -42,9 +42,10 @@ impl Blank {
         Ok(Blank { segment: Arc::new(Segment::new(header, path, file)?), written: FRAMES_AT })
     }
 
-    /// Writes zeros ahead of the log, until `enough` says so. A failure is none of the log's: it would have been faster.
-    pub(crate) fn prewrite(&mut self, enough: impl Fn() -> bool) {
-        self.written = prewriting::prewrite(&self.segment, enough).unwrap_or(FRAMES_AT);
+    /// Writes zeros ahead of the log, until `enough` says so. After a failure nothing may be acknowledged in this file.
+    pub(crate) fn prewrite(self, enough: impl Fn() -> bool) -> Result<Blank, Error> {
+        let written = prewriting::prewrite(&self.segment, enough)?;
+        Ok(Blank { written, ..self })
     }
 
     pub(crate) fn number(&self) -> SegmentNumber {

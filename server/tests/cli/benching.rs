@@ -9,7 +9,7 @@ fn each_kind_of_work_is_measured_and_the_directory_is_gone_afterwards() {
     let figures: Vec<serde_json::Value> =
         told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let whats: Vec<&str> = figures.iter().filter_map(|figures| figures["what"].as_str()).collect();
-    assert_eq!(figures.len(), 9, "{whats:?}");
+    assert_eq!(figures.len(), 11, "{whats:?}");
     for figures in &figures {
         let of = |name: &str| figures[name].as_f64().expect("a number");
         assert!(of("p50Us") > 0.0 && of("p50Us") <= of("p99Us") && of("p99Us") <= of("p999Us"), "{figures}");

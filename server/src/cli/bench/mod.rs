@@ -13,7 +13,7 @@ use annals::{EventStore, Options};
 
 use self::figures::Figures;
 use self::load::Load;
-use self::raw::Raw;
+use self::raw::{Raw, Space};
 use super::failure::Failure;
 use super::output::{Output, Progress};
 use super::settings::Settings;
@@ -84,16 +84,21 @@ fn appends(dir: &Path, count: u64, measured: &mut impl FnMut(Figures)) -> Result
     let store = EventStore::open(Options::new(dir.join("appends")))?;
     let load = Load::on(&store);
     for (events, appends) in [(1, count), (100, count / 10)] {
-        let mut raw = Raw::create(&dir.join(format!("raw-{events}")), load.frame_bytes(events)?)?;
-        let (mut writes, mut times) = (Vec::new(), Vec::new());
+        let bytes = load.frame_bytes(events)?;
+        let create = |space, name| Raw::create(&dir.join(format!("{name}-{events}")), bytes, space);
+        let (mut raw, mut zeros) = (create(Space::Reserved, "reserved")?, create(Space::Zeros, "zeros")?);
+        let (mut writes, mut over_zeros, mut times) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..appends.div_ceil(TURN) {
             raw.write(TURN, &mut writes)?;
+            zeros.write(TURN, &mut over_zeros)?;
             load.append(TURN, events, &mut times)?;
         }
-        let bytes = raw.bytes();
-        let raw = Figures::of(format!("write and sync of {bytes} bytes"), writes).bytes(bytes);
+        let what = format!("write and sync of {bytes} bytes");
+        let over_zeros = Figures::of(format!("{what} over zeros"), over_zeros).bytes(bytes);
+        let raw = Figures::of(what, writes).bytes(bytes);
         let name = if events == 1 { "append of one event" } else { "append of 100 events" };
         measured(raw.clone());
+        measured(over_zeros);
         measured(Figures::of(name.to_owned(), times).events(events).beside(&raw));
     }
     let (times, took) = load.append_by_threads(8, count)?;

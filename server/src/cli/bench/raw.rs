@@ -1,4 +1,5 @@
-//! The loop that nothing durable can beat: bytes are written behind the last ones into reserved space, and synced.
+//! The loop that nothing durable can beat: bytes are written behind the last ones, and synced; into space that is only reserved,
+//! or that zeros were written to before.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,13 @@ use crate::cli::failure::Failure;
 /// As long as a segment, so that it is reserved alike.
 const FILE_BYTES: u64 = 64 << 20;
 
+/// What a file is made of before it is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    Reserved,
+    Zeros,
+}
+
 /// A file that is only written to.
 pub(super) struct Raw {
     file: Arc<dyn DiskFile>,
@@ -19,11 +27,14 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// For writes of so many bytes.
-    pub(super) fn create(path: &Path, bytes: u64) -> Result<Raw, Failure> {
+    /// For writes of so many bytes into space of this kind.
+    pub(super) fn create(path: &Path, bytes: u64, space: Space) -> Result<Raw, Failure> {
         let create = || {
             let file = RealDisk.open(path, OpenMode::CreateNew)?;
             file.allocate(FILE_BYTES)?;
+            if space == Space::Zeros {
+                file.write_all_at(&vec![0; FILE_BYTES as usize], 0)?;
+            }
             file.sync_data()?;
             Ok(file)
         };
