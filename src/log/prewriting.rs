@@ -4,12 +4,20 @@
 //! converted, and convert some of them at every sync. Zeros written in large pieces pay that once for many appends.
 //! They say nothing: reserved space reads as zeros, too, so whoever opens a log cannot tell the difference.
 
+use std::io;
+use std::ops::Range;
+
 use super::segment::Segment;
 use crate::error::Error;
 use crate::format::segment::FRAMES_AT;
+use crate::vfs::DiskFile;
 
-/// How much is written at once: few appends meet a new piece, and none waits long for one.
+/// How much is written before a sync: few appends meet a new piece, and none waits long for one.
 const PIECE_BYTES: u64 = 1 << 20;
+
+/// How much a call writes. A system may remember what a call wrote as one page, however large, and go through the whole of
+/// it at each small write into it; through a page of this size it goes in no time.
+const CALL_BYTES: usize = 64 << 10;
 
 /// How far the active segment was written, the zeros ahead included.
 #[derive(Debug)]
@@ -45,17 +53,27 @@ impl Prewriting {
 /// Writes zeros over a segment without frames, piece by piece, until `enough` says so. Tells up to where.
 pub(super) fn prewrite(segment: &Segment, enough: impl Fn() -> bool) -> Result<u64, Error> {
     let (file, path, capacity) = (segment.file()?, &segment.path, segment.header.capacity);
-    let zeros = vec![0; PIECE_BYTES.min(capacity) as usize];
     let mut through = FRAMES_AT;
     while through < capacity && !enough() {
         let end = (through + 1).next_multiple_of(PIECE_BYTES).min(capacity);
-        let piece = &zeros[..(end - through) as usize];
-        file.write_all_at(piece, through).map_err(|error| Error::io("write", path, error))?;
+        write_zeros(file.as_ref(), through..end).map_err(|error| Error::io("write", path, error))?;
         // Piece by piece, so that a sync of the log never waits behind all of them.
         file.sync_data().map_err(|error| Error::io("sync", path, error))?;
         through = end;
     }
     Ok(through)
+}
+
+/// Writes zeros over a range of a file.
+pub(super) fn write_zeros(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
+    static ZEROS: [u8; CALL_BYTES] = [0; CALL_BYTES];
+    let mut at = range.start;
+    while at < range.end {
+        let end = (at + 1).next_multiple_of(CALL_BYTES as u64).min(range.end);
+        file.write_all_at(&ZEROS[..(end - at) as usize], at)?;
+        at = end;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

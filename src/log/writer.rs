@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::blank::Blank;
 use super::lock::Lock;
-use super::prewriting::Prewriting;
+use super::prewriting::{self, Prewriting};
 use super::segment::Segment;
 use super::state::StateFile;
 use crate::error::Error;
@@ -176,8 +176,9 @@ impl LogWriter {
         let path = &self.segment.path;
         let file = self.segment.file()?;
         let end = self.prewriting.end_of_write(self.end, self.segment.header.capacity);
-        self.staged.resize((end - self.written) as usize, 0);
-        file.write_all_at(&self.staged, self.written).map_err(|error| Error::io("write", path, error))?;
+        file.write_all_at(&self.staged, self.written)
+            .and_then(|()| prewriting::write_zeros(file.as_ref(), self.end..end))
+            .map_err(|error| Error::io("write", path, error))?;
         file.sync_data().map_err(|error| Error::io("sync", path, error))?;
         self.prewriting.wrote_through(end);
         self.written = self.end;
