@@ -20,7 +20,7 @@ use super::outcomes::Outcomes;
 use super::prepared::{Prepared, Warmed};
 use super::queue::{Closed, Leading, May, Queue};
 use super::repeat::{self, may_be_of_a_repeat};
-use super::ticket::{Outcome, Slot, Ticket};
+use super::ticket::{Outcome, Slot, Teller, Ticket, Told};
 use super::visible::Visible;
 use crate::budget::Budget;
 use crate::clock::Clock;
@@ -76,29 +76,25 @@ pub(super) struct End {
     pub(super) part: Arc<Part>,
 }
 
-/// An append in the queue or in a group. Dropped without an outcome, it gets the one that says so.
+/// An append in the queue or in a group.
 pub(super) struct Pending {
-    pub(super) prepared: Prepared,
-    pub(super) slot: Arc<Slot>,
+    pub(super) prepared: Box<Prepared>,
+    pub(super) teller: Teller,
 }
 
 impl Pending {
     /// Tells that it is refused. Whoever waits then looks whether it is a repeat: that may read what is long written.
-    pub(super) fn refuse(mut self, refusal: AppendError) {
-        if may_be_of_a_repeat(&refusal) && self.prepared.can_be_a_repeat() {
-            self.slot.refuse(refusal, std::mem::take(&mut self.prepared));
-        } else {
-            self.slot.complete(Err(refusal));
-        }
+    pub(super) fn refuse(self, refusal: AppendError) {
+        let may_repeat = may_be_of_a_repeat(&refusal) && self.prepared.can_be_a_repeat();
+        self.teller.tell(match may_repeat {
+            true => Told::Refused(refusal, self.prepared),
+            false => Told::Outcome(Err(refusal)),
+        });
     }
-}
 
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.slot.is_done() {
-            let reason = "the append was under way when the log failed".to_owned();
-            self.slot.complete(Err(Error::Failed { reason }.into()));
-        }
+    /// Tells that something failed.
+    pub(super) fn fail(self, failure: Error) {
+        self.teller.tell(Told::Outcome(Err(failure.into())));
     }
 }
 
@@ -348,7 +344,7 @@ impl Shared {
             return Ok((slot, None));
         }
         let bytes = prepared.bytes();
-        let pending = Pending { prepared, slot: slot.clone() };
+        let pending = Pending { prepared: Box::new(prepared), teller: Teller::new(slot.clone()) };
         let leading = self.queue.push(pending, bytes, may).map_err(|Closed| Error::Closed)?;
         Ok((slot, leading))
     }

@@ -7,6 +7,7 @@ use super::admission::Stands;
 use super::committer::{End, Pending, Shared};
 use super::outcomes::Outcomes;
 use super::prepared::{Prepared, Stream};
+use super::ticket::Told;
 use crate::error::{AppendError, Error};
 use crate::index::{ByTerm, Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
 use crate::log::Blank;
@@ -33,8 +34,8 @@ pub(super) struct Group<'a> {
 pub(super) struct Admitted {
     pub(super) pending: Pending,
     offset: u64,
-    pub(super) first: Position,
-    pub(super) time: Timestamp,
+    first: Position,
+    time: Timestamp,
 }
 
 impl<'a> Group<'a> {
@@ -77,7 +78,7 @@ impl<'a> Group<'a> {
                 return Ok(());
             }
             Err(error) => {
-                pending.slot.complete(Err(error.into()));
+                pending.fail(error);
                 return Ok(());
             }
         }
@@ -308,6 +309,12 @@ fn seal_records(prepared: &mut Prepared, first: Position) -> u32 {
 }
 
 impl Admitted {
+    /// Tells that it is durable and visible.
+    pub(super) fn acknowledge(self) {
+        let Pending { prepared, teller } = self.pending;
+        teller.tell(Told::Acknowledged(prepared, self.first, self.time));
+    }
+
     fn index(&self, memory: &MemoryIndex) {
         let prepared = &self.pending.prepared;
         for record in &prepared.records {

@@ -6,7 +6,6 @@
 use super::committer::Pending;
 use super::group::Admitted;
 use crate::error::{AppendError, Error};
-use crate::model::{AppendedEvent, Durability, Receipt, StreamReceipt};
 
 /// The outcomes of the appends of a batch.
 #[derive(Default)]
@@ -28,28 +27,7 @@ impl Outcomes {
         // The refused first: of writers that contend for a stream, the one that has just succeeded should not also be the
         // first to try again.
         self.refused.into_iter().for_each(|(pending, refusal)| pending.refuse(refusal));
-        for admitted in self.acknowledged {
-            let receipt = admitted.receipt();
-            admitted.pending.slot.complete(Ok(receipt));
-        }
-        self.failed.into_iter().for_each(|(pending, failure)| pending.slot.complete(Err(failure.into())));
-    }
-}
-
-impl Admitted {
-    pub(super) fn receipt(&self) -> Receipt {
-        let prepared = &self.pending.prepared;
-        let mut streams: Vec<StreamReceipt> =
-            prepared.streams.iter().map(|stream| stream.receipt()).collect();
-        let mut position = self.first.previous();
-        for record in &prepared.records {
-            position = position.next();
-            let stream = &mut streams[record.stream];
-            let (id, stream_version) = (record.id.clone(), prepared.version_of(record));
-            stream.version = stream_version;
-            stream.events.push(AppendedEvent { id, stream_version, position });
-        }
-        let durability = Durability::Sync;
-        Receipt { position, recorded_at: self.time, durability, streams, repeated: false }
+        self.acknowledged.into_iter().for_each(Admitted::acknowledge);
+        self.failed.into_iter().for_each(|(pending, failure)| pending.fail(failure));
     }
 }

@@ -9,8 +9,8 @@ use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
 use crate::index::{Head, RecordTerms, TermHasher};
 use crate::lifecycle::holds_settings;
 use crate::model::{
-    Append, EventId, EventType, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle, NewEvent,
-    Position, StreamName, StreamReceipt, StreamVersion, Timestamp,
+    Append, AppendedEvent, Durability, EventId, EventType, ExpectedVersion, IdempotencyKey, Label, Labels,
+    Lifecycle, NewEvent, Position, Receipt, StreamName, StreamReceipt, StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -171,6 +171,20 @@ impl Prepared {
     /// The version of an event, once the append has its place.
     pub(super) fn version_of(&self, record: &Record) -> StreamVersion {
         self.streams[record.stream].version().advanced(record.nth)
+    }
+
+    /// The receipt, once its events have their places, the first of them at `first`.
+    pub(super) fn into_receipt(self, first: Position, recorded_at: Timestamp) -> Receipt {
+        let mut streams: Vec<StreamReceipt> = self.streams.iter().map(Stream::receipt).collect();
+        let mut position = first.previous();
+        for record in self.records {
+            position = position.next();
+            let stream_version = self.streams[record.stream].version().advanced(record.nth);
+            let stream = &mut streams[record.stream];
+            stream.version = stream_version;
+            stream.events.push(AppendedEvent { id: record.id, stream_version, position });
+        }
+        Receipt { position, recorded_at, durability: Durability::Sync, streams, repeated: false }
     }
 
     /// Whether its last event is a stream's settings.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::committer::Shared;
 use super::prepared::Prepared;
-use crate::error::AppendError;
-use crate::model::Receipt;
+use crate::error::{AppendError, Error};
+use crate::model::{Position, Receipt, Timestamp};
 use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// The outcome of an append.
@@ -38,23 +38,45 @@ struct State {
     thread_waits: bool,
 }
 
-/// What is told of an append.
+/// What is told of an append. What takes time to say is left to whoever waits: others wait for the one who tells.
 #[derive(Debug)]
-enum Told {
+pub(super) enum Told {
     Outcome(Outcome),
+    /// It is durable and visible, from this position on since this time.
+    Acknowledged(Box<Prepared>, Position, Timestamp),
     /// It is refused, unless it is a repeat.
     Refused(AppendError, Box<Prepared>),
+}
+
+/// Who owes an append its outcome. Dropped without having told it, it says that the log failed meanwhile.
+#[derive(Debug)]
+pub(super) struct Teller(Option<Arc<Slot>>);
+
+impl Teller {
+    pub(super) fn new(slot: Arc<Slot>) -> Teller {
+        Teller(Some(slot))
+    }
+
+    pub(super) fn tell(mut self, outcome: Told) {
+        if let Some(slot) = self.0.take() {
+            slot.tell(outcome);
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            let reason = "the append was under way when the log failed".to_owned();
+            slot.complete(Err(Error::Failed { reason }.into()));
+        }
+    }
 }
 
 impl Slot {
     /// Tells the outcome, and wakes whoever waits for it.
     pub(crate) fn complete(&self, outcome: Outcome) {
         self.tell(Told::Outcome(outcome));
-    }
-
-    /// Tells that the append is refused, unless whoever waits finds that it is a repeat.
-    pub(super) fn refuse(&self, refusal: AppendError, prepared: Prepared) {
-        self.tell(Told::Refused(refusal, Box::new(prepared)));
     }
 
     fn tell(&self, outcome: Told) {
@@ -103,6 +125,7 @@ impl Ticket {
     fn outcome_of(&self, told: Told) -> Outcome {
         match (told, &self.shared) {
             (Told::Outcome(outcome), _) => outcome,
+            (Told::Acknowledged(prepared, first, time), _) => Ok(prepared.into_receipt(first, time)),
             (Told::Refused(refusal, _), None) => Err(refusal),
             (Told::Refused(refusal, prepared), Some(shared)) => shared.reconsider(refusal, &prepared),
         }

@@ -45,14 +45,12 @@ const MUTANTS: &[Mutant] = &[
         caught_by: &[CRASH],
     },
     Mutant {
-        does: "acknowledges before it writes and syncs",
+        does: "acknowledges what could not be written or synced",
         file: "src/commit/group.rs",
-        text: "self.end.writer.flush()?;
-        self.count(begun);",
-        by: "for admitted in &self.admitted {
-            admitted.pending.slot.complete(Ok(admitted.receipt()));
-        }
-        self.end.writer.flush()?;",
+        text: "let admitted = self.admitted.into_iter().map(|admitted| admitted.pending);
+            self.outcomes.fail(admitted.chain(batch), failure);",
+        by: "self.outcomes.acknowledged.append(&mut self.admitted);
+            self.outcomes.fail(batch, failure);",
         caught_by: &[FAULTS],
     },
     Mutant {
@@ -92,7 +90,7 @@ const MUTANTS: &[Mutant] = &[
         does: "refuses an append by what is not durable yet",
         file: "src/commit/group.rs",
         text: "self.outcomes.refused.push((pending, refusal));",
-        by: "pending.slot.complete(Err(refusal));",
+        by: "pending.refuse(refusal);",
         caught_by: &["groups::a_refusal_is_told_only_when_what_it_rests_on_is_durable"],
     },
     // Damage is told, never returned, never taken for the end.
@@ -244,11 +242,10 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "acknowledges before the events are visible",
         file: "src/commit/group.rs",
-        text: "self.shared.visible.publish(last, records.map(|record| &record.terms));",
-        by: "for admitted in &self.admitted {
-            admitted.pending.slot.complete(Ok(admitted.receipt()));
-        }
+        text: "let records = self.admitted.iter().flat_map(|admitted| &admitted.pending.prepared.records);
         self.shared.visible.publish(last, records.map(|record| &record.terms));",
+        by: "self.admitted.drain(..).for_each(Admitted::acknowledge);
+        self.shared.visible.publish(last, [].iter());",
         caught_by: &["waking::whoever_has_a_receipt_can_read_the_event_at_once"],
     },
     Mutant {
