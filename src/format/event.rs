@@ -3,12 +3,14 @@
 //! A writer encodes its records on its own thread; position and version, which only the commit knows, are sealed in
 //! afterwards, without reading the body again.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::NUMBER_MAX;
 use super::field::{i64_at, put, u16_at, u32_at, u64_at};
 use crate::model::{
-    EventId, Label, NewEvent, Position, RecordedEvent, Spans, StreamName, StreamVersion, Timestamp,
+    EventId, Label, Lens, NewEvent, Position, RecordedEvent, StreamName, StreamVersion, Timestamp,
 };
 
 /// Event record: a header of 48 bytes, then the parts, then zeros up to a multiple of 8.
@@ -283,60 +285,95 @@ pub(crate) fn check_terms(record: &[u8]) -> Result<(), EventFault> {
 
 /// Reads a whole record.
 pub(crate) fn decode(record: Bytes, recorded_at: Timestamp) -> Result<RecordedEvent, EventFault> {
-    let spans = spans(&record)?;
-    let text = |from: u32, to: u32| std::str::from_utf8(&record[from as usize..to as usize]);
-    // An id that is a UUID is not text; the parts on either side of it are checked in one go each.
-    let names = if spans.id_is_uuid {
-        check_ends(text(spans.stream, spans.id), &[spans.event_type - spans.stream])
-            && check_ends(text(spans.source, spans.labels), &[spans.content_type - spans.source])
-    } else {
-        let ends = [spans.event_type, spans.id, spans.source, spans.content_type];
-        check_ends(text(spans.stream, spans.labels), &ends.map(|end| end - spans.stream))
-    };
-    if !names || text(spans.metadata, spans.data).is_err() {
-        return Err(EventFault::Utf8);
+    check_parts(&record)?;
+    Ok(recorded(record, recorded_at))
+}
+
+/// Checks the parts of a whole record.
+#[inline]
+pub(crate) fn check_parts(record: &[u8]) -> Result<(), EventFault> {
+    let lens = lens(record);
+    let fits = lens.metadata().end + usize::from(lens.padding) <= record.len();
+    let uuid_fits = !lens.id_is_uuid || lens.id == 16;
+    let is_named = lens.stream > 0 && lens.event_type > 0 && lens.id > 0;
+    if !(fits && uuid_fits && is_named) {
+        return Err(EventFault::Parts);
     }
-    if !spans.id_is_uuid && text(spans.id, spans.source).is_ok_and(|id| id.chars().any(char::is_control)) {
-        return Err(EventFault::Id);
-    }
-    Ok(RecordedEvent {
+    if is_plain(record, lens) { Ok(()) } else { check_texts(record, lens) }
+}
+
+/// The event of a record whose parts have been checked.
+#[inline]
+pub(crate) fn recorded(record: Bytes, recorded_at: Timestamp) -> RecordedEvent {
+    RecordedEvent {
         position: position(&record),
         stream_version: version(&record),
         timestamp: Timestamp::from_nanos(i64_at(&record, 24)).with_digits(record[42] >> DIGITS_SHIFT),
         recorded_at,
-        spans,
+        lens: lens(&record),
         record,
-    })
+    }
 }
 
-/// Whether `text` is UTF-8 and may be cut at each of `ends`.
-fn check_ends(text: Result<&str, std::str::Utf8Error>, ends: &[u32]) -> bool {
-    text.is_ok_and(|text| ends.iter().all(|end| text.is_char_boundary(*end as usize)))
+/// Whether a record is of an event that the store itself wrote.
+#[inline]
+pub(crate) fn is_system(record: &[u8]) -> bool {
+    record[HEADER_LEN] == b'$'
 }
 
-fn spans(record: &[u8]) -> Result<Spans, EventFault> {
-    let flags = record[42];
-    let mut at = HEADER_LEN as u32;
-    let mut part = |len: u32| {
-        let start = at;
-        at = at.checked_add(len).ok_or(EventFault::Parts)?;
-        Ok(start)
+#[inline]
+fn lens(record: &[u8]) -> Lens {
+    Lens {
+        header: HEADER_LEN as u8,
+        stream: record[43],
+        event_type: record[44],
+        id: record[45],
+        source: record[46],
+        content_type: record[47],
+        labels: u16_at(record, 40),
+        metadata: u32_at(record, 36),
+        padding: record[42] & PADDING,
+        id_is_uuid: record[42] & ID_IS_UUID != 0,
+    }
+}
+
+/// Whether all texts are of ASCII, as nearly all are, which is quickly seen; and no control character is in the id.
+#[inline]
+fn is_plain(record: &[u8], lens: Lens) -> bool {
+    let (id, labels) = (lens.id(), lens.labels().start);
+    let names = if lens.id_is_uuid {
+        record[lens.stream().start..id.start].is_ascii() && record[id.end..labels].is_ascii()
+    } else {
+        record[lens.stream().start..labels].is_ascii() && !record[id].iter().any(u8::is_ascii_control)
     };
-    let spans = Spans {
-        stream: part(u32::from(record[43]))?,
-        event_type: part(u32::from(record[44]))?,
-        id: part(u32::from(record[45]))?,
-        source: part(u32::from(record[46]))?,
-        content_type: part(u32::from(record[47]))?,
-        labels: part(u32::from(u16_at(record, 40)))?,
-        metadata: part(u32_at(record, 36))?,
-        data: at,
-        end: record.len() as u32 - u32::from(flags & PADDING),
-        id_is_uuid: flags & ID_IS_UUID != 0,
+    names && record[lens.metadata()].is_ascii()
+}
+
+/// Checks that the texts of a record are texts.
+#[cold]
+fn check_texts(record: &[u8], lens: Lens) -> Result<(), EventFault> {
+    let text = |part: Range<usize>| std::str::from_utf8(&record[part]);
+    let (stream, id, labels) = (lens.stream().start, lens.id(), lens.labels().start);
+    // An id that is a UUID is not text; the parts on either side of it are checked in one go each.
+    let names = if lens.id_is_uuid {
+        check_ends(text(stream..id.start), stream, &[lens.stream()])
+            && check_ends(text(id.end..labels), id.end, &[lens.source()])
+    } else {
+        let parts = [lens.stream(), lens.event_type(), lens.id(), lens.source()];
+        check_ends(text(stream..labels), stream, &parts)
     };
-    let uuid_fits = !spans.id_is_uuid || record[45] == 16;
-    let named = record[43] > 0 && record[44] > 0 && record[45] > 0;
-    if spans.data <= spans.end && uuid_fits && named { Ok(spans) } else { Err(EventFault::Parts) }
+    if !names || text(lens.metadata()).is_err() {
+        return Err(EventFault::Utf8);
+    }
+    if !lens.id_is_uuid && text(id).is_ok_and(|id| id.chars().any(char::is_control)) {
+        return Err(EventFault::Id);
+    }
+    Ok(())
+}
+
+/// Whether `text`, which begins at `start`, is UTF-8 and may be cut where each of these parts ends.
+fn check_ends(text: Result<&str, std::str::Utf8Error>, start: usize, parts: &[Range<usize>]) -> bool {
+    text.is_ok_and(|text| parts.iter().all(|part| text.is_char_boundary(part.end - start)))
 }
 
 #[cfg(test)]

@@ -142,8 +142,7 @@ fn times(index: &MemoryIndex, segment: &Segment) -> Result<Vec<u8>, Error> {
 pub(super) fn commit_time(segment: &Segment, place: Place) -> Result<Timestamp, Error> {
     let mut frame = u64::from(place.offset());
     if !place.is_removed() {
-        let mut record = [0; event::HEADER_LEN];
-        segment.read(&mut record, frame)?;
+        let record = segment.array::<{ event::HEADER_LEN }>(frame)?;
         frame = frame.saturating_sub(event::frame_back(&record).into());
     }
     let header = segment.frame_header(frame)?;

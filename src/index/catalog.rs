@@ -19,6 +19,9 @@ pub(crate) struct Head {
 /// A bound beyond every event.
 pub(crate) const ALL: Position = Position::new(u64::MAX - 1);
 
+/// In how many of the newest parts a stream is looked up at one time, as far as that is fetching from memory.
+const ASKED_AHEAD: usize = 8;
+
 /// The list of parts that readers share with the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog(ArcSwap<Vec<Arc<Part>>>);
@@ -79,7 +82,9 @@ pub(crate) fn newest(
     hash: u128,
     visible: Position,
 ) -> Result<Option<(Arc<Part>, StreamHere)>, Error> {
-    for part in parts.iter().rev() {
+    let from_newest = || parts.iter().rev();
+    from_newest().take(ASKED_AHEAD).for_each(|part| part.will_look_up(hash));
+    for part in from_newest() {
         if let Some(here) = part.stream(parts, hash, visible)? {
             return Ok(Some((part.clone(), here)));
         }

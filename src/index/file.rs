@@ -9,9 +9,7 @@ use super::place::Place;
 use crate::format::index::filter::{self, BLOCK_LEN};
 use crate::format::index::postings::{self, RUN, RUN_BYTES_MAX, RUN_ENTRY_LEN, RunEntry};
 use crate::format::index::row::{TermRow, known_bytes};
-use crate::format::index::{
-    BLOCK, HEADER_LEN, ID_LEN, IndexHeader, SECTIONS, Section, TIME_STEP, decode_id, slot,
-};
+use crate::format::index::{BLOCK, ID_LEN, IndexHeader, SECTIONS, Section, TIME_STEP, decode_id, slot};
 use crate::model::Timestamp;
 use crate::vfs::{Disk, Map, OpenMode};
 
@@ -45,9 +43,7 @@ impl FileIndex {
 
     /// The same of bytes, wherever they are.
     pub(super) fn new(map: Map, wanted: &IndexHeader) -> Result<FileIndex, Unusable> {
-        let mut bytes = [0; HEADER_LEN];
-        map.read(&mut bytes, 0)?;
-        let header = IndexHeader::decode(&bytes).map_err(|_| Unusable)?;
+        let header = IndexHeader::decode(&map.array(0)?).map_err(|_| Unusable)?;
         let fits = header.is_about(wanted) && map.len() == header.file_len();
         if !fits || header.filter_blocks == 0 {
             return Err(Unusable);
@@ -87,10 +83,11 @@ impl FileIndex {
         Ok(start)
     }
 
-    /// Copies `buffer.len()` bytes at `at` of a section.
-    fn read(&self, section: Section, at: u64, buffer: &mut [u8]) -> Result<(), Unusable> {
-        let start = self.checked(section, at, buffer.len() as u64)?;
-        Ok(self.map.read(buffer, start)?)
+    /// A copy of the `N` bytes at `at` of a section.
+    #[inline]
+    fn array<const N: usize>(&self, section: Section, at: u64) -> Result<[u8; N], Unusable> {
+        let start = self.checked(section, at, N as u64)?;
+        Ok(self.map.array(start)?)
     }
 
     /// The `len` bytes at `at` of a section.
@@ -106,8 +103,7 @@ impl FileIndex {
         if word.load(Ordering::Relaxed) & bit != 0 {
             return Ok(());
         }
-        let mut wanted = [0; 4];
-        self.map.read(&mut wanted, self.header.checksums_at() + number as u64 * 4)?;
+        let wanted = self.map.array(self.header.checksums_at() + number as u64 * 4)?;
         let bytes = self.map.slice(block * BLOCK as u64, BLOCK)?;
         if crc32fast::hash(&bytes) != u32::from_le_bytes(wanted) {
             return Err(Unusable);
@@ -117,9 +113,7 @@ impl FileIndex {
     }
 
     fn number(&self, section: Section, at: u64) -> Result<u32, Unusable> {
-        let mut bytes = [0; 4];
-        self.read(section, at * 4, &mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
+        self.array(section, at * 4).map(u32::from_le_bytes)
     }
 
     pub(super) fn place(&self, ordinal: u32) -> Result<Place, Unusable> {
@@ -144,10 +138,19 @@ impl FileIndex {
     /// Whether the segment may have a term: one look at the filter, which nearly always says no if it has not.
     #[inline]
     pub(super) fn may_have(&self, hash: u128) -> Result<bool, Unusable> {
-        let mut block = [0; BLOCK_LEN];
         let at = filter::block_of(hash, self.header.filter_blocks);
-        self.read(Section::Filter, u64::from(at) * BLOCK_LEN as u64, &mut block)?;
+        let block = self.array(Section::Filter, u64::from(at) * BLOCK_LEN as u64)?;
         Ok(filter::may_have(&block, hash))
+    }
+
+    /// Says that a term is about to be looked up: what the first looks need is fetched from memory meanwhile.
+    #[inline]
+    pub(super) fn will_look_up(&self, hash: u128) {
+        let block = u64::from(filter::block_of(hash, self.header.filter_blocks)) * BLOCK_LEN as u64;
+        let entry = slot((hash >> 64) as u64, self.header.term_bits) * 4;
+        for (section, at) in [(Section::Filter, block), (Section::TermDirectory, entry)] {
+            self.map.will_read(self.sections[section as usize] + at, 8);
+        }
     }
 
     /// The row of a term, if the segment has it.
@@ -248,10 +251,8 @@ impl FileIndex {
     }
 
     fn run_entry(&self, row: &TermRow, run: u32) -> Result<RunEntry, Unusable> {
-        let mut entry = [0; RUN_ENTRY_LEN];
         let at = u64::from(row.postings) + u64::from(run) * RUN_ENTRY_LEN as u64;
-        self.read(Section::Postings, at, &mut entry)?;
-        Ok(RunEntry::decode(&entry))
+        Ok(RunEntry::decode(&self.array(Section::Postings, at)?))
     }
 
     /// How many of a row's events have ordinals below `ordinal`.
@@ -293,8 +294,7 @@ impl FileIndex {
         let (mut low, mut high) = (0, self.header.events.div_ceil(TIME_STEP));
         while low < high {
             let middle = low + (high - low) / 2;
-            let mut nanos = [0; 8];
-            self.read(Section::Times, u64::from(middle) * 8, &mut nanos)?;
+            let nanos = self.array(Section::Times, u64::from(middle) * 8)?;
             if Timestamp::from_nanos(i64::from_le_bytes(nanos)) < time {
                 low = middle + 1;
             } else {

@@ -157,9 +157,8 @@ impl Part {
     pub(crate) fn record(&self, offset: u32) -> Result<Bytes, Error> {
         let at = u64::from(offset);
         let damaged = |fault: event::EventFault| self.segment.damaged(at, fault);
-        let mut header = [0; event::HEADER_LEN];
-        self.segment.read(&mut header, at)?;
-        let record = self.segment.slice(at, event::record_len(&header).map_err(damaged)?)?;
+        let len = event::record_len(&self.segment.array(at)?).map_err(damaged)?;
+        let record = self.segment.slice(at, len)?;
         event::check(&record).map_err(damaged)?;
         Ok(record)
     }

@@ -116,8 +116,7 @@ fn records(
     let end = at.offset + u64::from(frame.len) - TRAILER_LEN as u64;
     let mut offset = at.offset + HEADER_LEN as u64;
     for ordinal in at.ordinal..wanted.end.min(at.ordinal + frame.count) {
-        let mut header = [0; event::HEADER_LEN];
-        segment.read(&mut header, offset)?;
+        let header = segment.array(offset)?;
         let len = event::record_len(&header).map_err(|fault| segment.damaged(offset, fault))? as u64;
         if offset + len > end {
             return Err(segment.damaged(offset, "the record reaches beyond its frame"));

@@ -12,11 +12,14 @@ use super::scan::Frame;
 use crate::error::{Error, OpenError};
 use crate::format::control::{CLOSE_LEN, SEAL_LEN};
 use crate::format::segment::{FRAMES_AT, HEADER_COPY_AT, HEADER_LEN};
-use crate::format::{FrameFault, FrameHeader, HeaderFault, SegmentHeader, SegmentNumber, frame};
+use crate::format::{FrameFault, FrameHeader, HeaderFault, SegmentHeader, SegmentNumber, event, frame};
 use crate::vfs::{Disk, DiskFile, Map, OpenMode};
 
 /// The least space that is worth giving back, in bytes.
 const RELEASED_BYTES_MIN: u64 = 1 << 20;
+
+/// How much is fetched ahead of the reading of a record, in bytes: its lengths and names, and all of a small one.
+const EXPECTED_BYTES: usize = 384;
 
 /// A segment that can be read.
 #[derive(Debug)]
@@ -110,8 +113,23 @@ impl Segment {
 
     /// Bytes of the file, copied.
     #[inline]
-    pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.map.read(buffer, offset).map_err(|error| self.unread(offset, buffer.len(), error))
+    pub(crate) fn array<const N: usize>(&self, offset: u64) -> Result<[u8; N], Error> {
+        self.map.array(offset).map_err(|error| self.unread(offset, N, error))
+    }
+
+    /// Says that a record is about to be read.
+    #[inline]
+    pub(crate) fn will_read_record(&self, offset: u64) {
+        self.map.will_read(offset, EXPECTED_BYTES);
+    }
+
+    /// Says that the header of a record's frame is about to be read. The record itself is looked at.
+    #[inline]
+    pub(crate) fn will_read_frame_of(&self, offset: u64) {
+        if let Ok(record) = self.map.array::<{ event::HEADER_LEN }>(offset) {
+            let frame_at = offset.saturating_sub(event::frame_back(&record).into());
+            self.map.will_read(frame_at, frame::HEADER_LEN);
+        }
     }
 
     /// Why bytes cannot be read. What leads beyond the end is a wrong number in the file; the rest is the system's.
@@ -127,8 +145,7 @@ impl Segment {
         if offset > self.header.capacity.saturating_sub(frame::HEADER_LEN as u64) {
             return Ok(Err(FrameFault::Zero));
         }
-        let mut header = [0; frame::HEADER_LEN];
-        self.read(&mut header, offset)?;
+        let header = self.array::<{ frame::HEADER_LEN }>(offset)?;
         Ok(FrameHeader::decode(&header, self.header.salt, offset))
     }
 

@@ -181,9 +181,7 @@ impl<'a> Survey<'a> {
     fn search(&self, end: u64) -> Result<Option<(u64, FrameHeader)>, Error> {
         let segment = &self.wreck.segment;
         for offset in (self.at + 8..end.min(segment.header.capacity.saturating_sub(3))).step_by(8) {
-            let mut start = [0; 4];
-            segment.read(&mut start, offset)?;
-            if !frame::begins_like_a_frame(start) {
+            if !frame::begins_like_a_frame(segment.array(offset)?) {
                 continue;
             }
             if let Ok((header, _)) = segment.frame_header(offset)?

@@ -100,8 +100,7 @@ impl Wreck {
         let segment = &self.segment;
         let Some(end) = segment.end_of_bytes(from)? else { return Ok(None) };
         for offset in (from..end.saturating_sub(frame::HEADER_LEN as u64)).step_by(8) {
-            let mut bytes = [0; frame::HEADER_LEN];
-            segment.read(&mut bytes, offset)?;
+            let bytes = segment.array::<{ frame::HEADER_LEN }>(offset)?;
             if !frame::begins_like_a_frame([bytes[0], bytes[1], bytes[2], bytes[3]]) {
                 continue;
             }
@@ -111,8 +110,9 @@ impl Wreck {
             if behind > segment.header.capacity.saturating_sub(frame::HEADER_LEN as u64) {
                 continue;
             }
-            segment.read(&mut bytes, behind)?;
-            if FrameHeader::decode(&bytes, salt, behind).is_ok_and(|(second, _)| second.chain == crc) {
+            if FrameHeader::decode(&segment.array(behind)?, salt, behind)
+                .is_ok_and(|(second, _)| second.chain == crc)
+            {
                 return Ok(Some(salt));
             }
         }

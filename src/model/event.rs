@@ -1,6 +1,7 @@
 //! Events: as a writer gives them, and as the store hands them out.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -81,19 +82,70 @@ impl NewEvent {
     }
 }
 
-/// Where the parts of an event lie in its record; each ends where the next begins.
+/// How long the parts of an event are in its record, in which they follow each other.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spans {
-    pub(crate) stream: u32,
-    pub(crate) event_type: u32,
-    pub(crate) id: u32,
-    pub(crate) source: u32,
-    pub(crate) content_type: u32,
-    pub(crate) labels: u32,
+pub(crate) struct Lens {
+    /// What comes before the first.
+    pub(crate) header: u8,
+    pub(crate) stream: u8,
+    pub(crate) event_type: u8,
+    pub(crate) id: u8,
+    pub(crate) source: u8,
+    pub(crate) content_type: u8,
+    pub(crate) labels: u16,
     pub(crate) metadata: u32,
-    pub(crate) data: u32,
-    pub(crate) end: u32,
+    /// What comes behind the data, which is the last.
+    pub(crate) padding: u8,
     pub(crate) id_is_uuid: bool,
+}
+
+impl Lens {
+    #[inline]
+    pub(crate) fn stream(self) -> Range<usize> {
+        let header = usize::from(self.header);
+        header..header + usize::from(self.stream)
+    }
+
+    #[inline]
+    pub(crate) fn event_type(self) -> Range<usize> {
+        behind(self.stream(), self.event_type.into())
+    }
+
+    #[inline]
+    pub(crate) fn id(self) -> Range<usize> {
+        behind(self.event_type(), self.id.into())
+    }
+
+    #[inline]
+    pub(crate) fn source(self) -> Range<usize> {
+        behind(self.id(), self.source.into())
+    }
+
+    #[inline]
+    pub(crate) fn content_type(self) -> Range<usize> {
+        behind(self.source(), self.content_type.into())
+    }
+
+    #[inline]
+    pub(crate) fn labels(self) -> Range<usize> {
+        behind(self.content_type(), self.labels.into())
+    }
+
+    #[inline]
+    pub(crate) fn metadata(self) -> Range<usize> {
+        behind(self.labels(), self.metadata as usize)
+    }
+
+    /// Of a record of so many bytes.
+    #[inline]
+    pub(crate) fn data(self, record: usize) -> Range<usize> {
+        self.metadata().end..record - usize::from(self.padding)
+    }
+}
+
+#[inline]
+fn behind(part: Range<usize>, len: usize) -> Range<usize> {
+    part.end..part.end + len
 }
 
 /// An event of the store. It shares the bytes of the log; a clone is cheap, and keeps its map alive.
@@ -104,7 +156,7 @@ pub struct RecordedEvent {
     pub(crate) timestamp: Timestamp,
     pub(crate) recorded_at: Timestamp,
     pub(crate) record: Bytes,
-    pub(crate) spans: Spans,
+    pub(crate) lens: Lens,
 }
 
 impl RecordedEvent {
@@ -130,7 +182,7 @@ impl RecordedEvent {
 
     /// The name of its stream.
     pub fn stream(&self) -> &str {
-        self.text(self.spans.stream, self.spans.event_type)
+        self.text(self.lens.stream())
     }
 
     /// The category of its stream: the part of the name before the first `-`, or all of it.
@@ -140,47 +192,46 @@ impl RecordedEvent {
 
     /// Whether the store itself wrote it: the stream's name starts with `$`.
     pub fn is_system(&self) -> bool {
-        self.record[self.spans.stream as usize] == b'$'
+        self.record[self.lens.stream().start] == b'$'
     }
 
     /// What kind of fact it is.
     pub fn event_type(&self) -> &str {
-        self.text(self.spans.event_type, self.spans.id)
+        self.text(self.lens.event_type())
     }
 
     /// Its id, unique in its stream.
     pub fn id(&self) -> EventId {
-        let bytes = self.slice(self.spans.id, self.spans.source);
+        let bytes = &self.record[self.lens.id()];
         match <[u8; 16]>::try_from(bytes) {
-            Ok(uuid) if self.spans.id_is_uuid => EventId::from_uuid(uuid),
-            _ => EventId::parse(self.text(self.spans.id, self.spans.source))
-                .expect("decoding an event checks its id"),
+            Ok(uuid) if self.lens.id_is_uuid => EventId::from_uuid(uuid),
+            _ => EventId::parse(self.text(self.lens.id())).expect("decoding an event checks its id"),
         }
     }
 
     /// Who says so.
     pub fn source(&self) -> Option<&str> {
-        Some(self.text(self.spans.source, self.spans.content_type)).filter(|source| !source.is_empty())
+        Some(self.text(self.lens.source())).filter(|source| !source.is_empty())
     }
 
     /// The media type of the data; none means JSON.
     pub fn content_type(&self) -> Option<&str> {
-        Some(self.text(self.spans.content_type, self.spans.labels)).filter(|text| !text.is_empty())
+        Some(self.text(self.lens.content_type())).filter(|text| !text.is_empty())
     }
 
     /// The metadata, a JSON object as it was written.
     pub fn metadata(&self) -> Option<&str> {
-        Some(self.text(self.spans.metadata, self.spans.data)).filter(|json| !json.is_empty())
+        Some(self.text(self.lens.metadata())).filter(|json| !json.is_empty())
     }
 
     /// The data, byte for byte as it was written.
     pub fn data(&self) -> &[u8] {
-        self.slice(self.spans.data, self.spans.end)
+        &self.record[self.lens.data(self.record.len())]
     }
 
     /// The data as a slice that outlives the event. It keeps the segment's map alive.
     pub fn data_bytes(&self) -> Bytes {
-        self.record.slice(self.spans.data as usize..self.spans.end as usize)
+        self.record.slice(self.lens.data(self.record.len()))
     }
 
     /// The data, read as a JSON value of type `T`.
@@ -190,7 +241,7 @@ impl RecordedEvent {
 
     /// The fields of the metadata that find the event, with what each is.
     pub fn labels(&self) -> impl Iterator<Item = (Label, &str)> {
-        label::unpack(self.slice(self.spans.labels, self.spans.metadata))
+        label::unpack(&self.record[self.lens.labels()])
     }
 
     /// Of which trace its append was part, as its writer said.
@@ -229,12 +280,8 @@ impl RecordedEvent {
             && event.timestamp.is_none_or(|timestamp| self.timestamp == timestamp)
     }
 
-    fn slice(&self, from: u32, to: u32) -> &[u8] {
-        &self.record[from as usize..to as usize]
-    }
-
-    fn text(&self, from: u32, to: u32) -> &str {
-        std::str::from_utf8(self.slice(from, to)).expect("decoding an event checks that its texts are UTF-8")
+    fn text(&self, part: Range<usize>) -> &str {
+        std::str::from_utf8(&self.record[part]).expect("decoding an event checks that its texts are UTF-8")
     }
 }
 

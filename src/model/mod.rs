@@ -34,7 +34,7 @@ pub use timestamp::{Timestamp, TimestampError};
 pub use traceparent::Traceparent;
 
 pub(crate) use append::{EventOfStream, RefusedBy};
-pub(crate) use event::Spans;
+pub(crate) use event::Lens;
 pub(crate) use label::{Labels, unpack};
 pub(crate) use name::check_name;
 pub(crate) use settings::Lifecycle;

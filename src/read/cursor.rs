@@ -1,6 +1,7 @@
 //! The cursor: yields the places of events in order, a handful at a time; all events, one stream's, or those that a plan
 //! selects, either way round.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,12 +26,7 @@ pub(super) enum Cursor {
         last: Position,
     },
     Selected(Selected),
-    /// Parts newest first; `next` lies in the last of them or in one before it.
-    Stream {
-        parts: Vec<(Arc<Part>, StreamHere)>,
-        next: StreamVersion,
-        last: StreamVersion,
-    },
+    Stream(Upward),
     StreamBackward {
         hash: u128,
         at: Option<(Arc<Part>, StreamHere)>,
@@ -38,6 +34,19 @@ pub(super) enum Cursor {
         last: StreamVersion,
     },
 }
+
+/// A read of one stream upwards.
+pub(super) struct Upward {
+    /// Newest first; `next` lies in the last of them or in one before it.
+    parts: Vec<(Arc<Part>, StreamHere)>,
+    next: StreamVersion,
+    last: StreamVersion,
+    /// Places before `next` that were looked up, part by part.
+    found: VecDeque<PartPlaces>,
+}
+
+/// Places in one part.
+type PartPlaces = (Arc<Part>, Vec<Place>);
 
 /// The bounds of a read of one stream.
 pub(super) struct StreamBounds {
@@ -78,7 +87,7 @@ impl Cursor {
                         part.rank(all, &here.postings, u32::try_from(ordinal).unwrap_or(u32::MAX))?;
                     next = here.first.advanced(before.into()).max(from);
                 }
-                Ok(Cursor::Stream { parts, next, last: bounds.to })
+                Ok(Cursor::Stream(Upward { parts, next, last: bounds.to, found: VecDeque::new() }))
             }
             Direction::Backward => {
                 let at = catalog::newest(all, hash, visible)?;
@@ -119,7 +128,7 @@ impl Cursor {
                 Ok(Some(part))
             }
             Cursor::Selected(selected) => selected.refill(all, HANDFUL, out),
-            Cursor::Stream { parts, next, last } => stream_forward(all, parts, next, *last, out),
+            Cursor::Stream(upward) => upward.refill(all, out),
             Cursor::StreamBackward { hash, at, next, last } => {
                 stream_backward(all, *hash, at, next, *last, out)
             }
@@ -153,28 +162,54 @@ fn part_of(parts: &PartList, position: Position) -> Result<Arc<Part>, Error> {
     part.ok_or_else(|| Error::invalid(format!("position {position} is not held")))
 }
 
-fn stream_forward(
-    all: &PartList,
-    parts: &mut Vec<(Arc<Part>, StreamHere)>,
-    next: &mut StreamVersion,
-    last: StreamVersion,
-    out: &mut Vec<Place>,
-) -> Result<Option<Arc<Part>>, Error> {
-    while parts.last().is_some_and(|(_, here)| here.last() < *next) {
-        parts.pop();
+impl Upward {
+    fn refill(&mut self, all: &PartList, out: &mut Vec<Place>) -> Result<Option<Arc<Part>>, Error> {
+        if self.found.is_empty() {
+            self.look_ahead(all)?;
+        }
+        let Some((part, places)) = self.found.pop_front() else { return Ok(None) };
+        *out = places;
+        Ok(Some(part))
     }
-    let Some((part, here)) = parts.last() else { return Ok(None) };
-    // Retention may have removed those before.
-    *next = here.first.max(*next);
-    if *next > last {
-        return Ok(None);
+
+    /// Looks up a handful of places, in several parts if need be: all of them are then fetched from memory at one time.
+    fn look_ahead(&mut self, all: &PartList) -> Result<(), Error> {
+        let mut room = HANDFUL;
+        while room > 0 {
+            match self.places_of_next_part(all, room) {
+                Ok(Some((part, places))) => {
+                    room -= places.len() as u64;
+                    self.found.push_back((part, places));
+                }
+                // What comes before it is told first.
+                Err(error) if self.found.is_empty() => return Err(error),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        for (part, places) in &self.found {
+            places.iter().for_each(|place| part.segment.will_read_frame_of(place.offset().into()));
+        }
+        Ok(())
     }
-    let from = next.since(here.first);
-    let wanted = last.since(here.first).saturating_add(1);
-    let to = (from + HANDFUL).min(u64::from(here.count())).min(wanted);
-    places_of(all, part, here, from as u32, to as u32, out)?;
-    *next = here.first.advanced(to);
-    Ok(Some(part.clone()))
+
+    fn places_of_next_part(&mut self, all: &PartList, room: u64) -> Result<Option<PartPlaces>, Error> {
+        while self.parts.last().is_some_and(|(_, here)| here.last() < self.next) {
+            self.parts.pop();
+        }
+        let Some((part, here)) = self.parts.last() else { return Ok(None) };
+        // Retention may have removed those before.
+        let next = here.first.max(self.next);
+        if next > self.last {
+            return Ok(None);
+        }
+        let from = next.since(here.first);
+        let wanted = self.last.since(here.first).saturating_add(1);
+        let to = (from + room).min(u64::from(here.count())).min(wanted);
+        let mut places = Vec::with_capacity((to - from) as usize);
+        places_of(all, part, here, from as u32, to as u32, &mut places)?;
+        self.next = here.first.advanced(to);
+        Ok(Some((part.clone(), places)))
+    }
 }
 
 fn stream_backward(
@@ -218,7 +253,9 @@ pub(super) fn places_of(
     let mut ordinals = Vec::with_capacity(to.saturating_sub(from) as usize);
     part.ordinals(all, &here.postings, from, to, &mut ordinals)?;
     ordinals.into_iter().try_for_each(|ordinal| {
-        out.push(Place::record(part.offset(ordinal)?));
+        let offset = part.offset(ordinal)?;
+        part.segment.will_read_record(offset.into());
+        out.push(Place::record(offset));
         Ok(())
     })
 }

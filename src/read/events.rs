@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, StreamBounds};
-use super::reader::{LastFrame, PartList, Reader, removed_among, removed_frame, version_at};
+use super::reader::{Checked, LastFrame, PartList, Reader, removed_among, removed_frame, version_at};
 use super::request::{Direction, Read};
 use super::selected::Selected;
 use crate::error::Error;
+use crate::format::event;
 use crate::index::{Part, Place};
 use crate::lifecycle::Hidden;
 use crate::model::{Position, Query, RecordedEvent, StreamName, StreamVersion, Timestamp};
@@ -55,8 +56,9 @@ enum Fate {
 }
 
 impl Filter {
-    fn fate(&mut self, event: &RecordedEvent) -> Result<Fate, Error> {
-        let position = event.position();
+    #[inline]
+    fn fate(&mut self, of: &Checked) -> Result<Fate, Error> {
+        let (position, version) = (of.position(), event::version(&of.record));
         let (too_early, too_late) = (position <= self.after, position >= self.before);
         let end = match self.direction {
             Direction::Forward => too_late,
@@ -65,15 +67,20 @@ impl Filter {
         if end {
             return Ok(Fate::End);
         }
-        let wanted = !too_early
-            && !too_late
-            && (self.from..=self.to).contains(&event.stream_version())
-            && (self.system || !event.is_system())
-            && self.query.matches(event);
-        if !wanted {
+        let is_within = !too_early && !too_late && (self.from..=self.to).contains(&version);
+        if !is_within || (!self.system && event::is_system(&of.record)) {
             return Ok(Fate::Passed);
         }
-        let is_hidden = Hidden::hides(&mut self.hidden, event)?;
+        let bounds_see_to_all = self.hidden.is_none() && self.query.matches_all();
+        if bounds_see_to_all { Ok(Fate::Wanted) } else { self.fate_by_content(of) }
+    }
+
+    fn fate_by_content(&mut self, of: &Checked) -> Result<Fate, Error> {
+        let event = of.clone().into_event();
+        if !self.query.matches(&event) {
+            return Ok(Fate::Passed);
+        }
+        let is_hidden = Hidden::hides(&mut self.hidden, &event)?;
         Ok(if is_hidden { Fate::Hidden } else { Fate::Wanted })
     }
 
@@ -190,6 +197,7 @@ impl Events {
     }
 
     /// What comes next, wanted or not; none at the end.
+    #[inline]
     fn step(&mut self) -> Result<Option<Met>, Error> {
         while self.at == self.places.len() {
             self.places.clear();
@@ -211,38 +219,39 @@ impl Events {
             self.removed = here;
             return Ok(Some(Met::Removed(self.filter.clip(frame.first, frame.next_position()))));
         }
-        let event = self.reader.decode(part, place.offset(), &mut self.last_frame)?;
+        let record = self.reader.record(part, place.offset(), &mut self.last_frame)?;
         self.at += 1;
-        let fate = self.filter.fate(&event)?;
-        Ok(Some(Met::Event(event, fate)))
+        let fate = self.filter.fate(&record)?;
+        Ok(Some(Met::Record(record, fate)))
     }
 
-    /// The next wanted event, or after `patience` events that were not wanted, how far it has come.
-    pub(crate) fn next_within(&mut self, patience: u64) -> Option<Result<Step, Error>> {
-        if self.remaining == 0 {
-            return None;
-        }
+    /// The next wanted event as `found` makes it, or what `aside` makes of what lies before it, if anything: of each range that
+    /// is not shown, and of the last of `patience` events that were not wanted.
+    ///
+    /// An event is made where it goes to: copying one that was just made takes longer than finding it.
+    #[inline]
+    fn next_or<T>(
+        &mut self,
+        patience: u64,
+        found: impl FnOnce(Checked) -> T,
+        aside: impl Fn(Aside) -> Option<T>,
+    ) -> Option<Result<T, Error>> {
         let mut passed = 0;
-        loop {
-            match self.step() {
-                Ok(Some(Met::Event(event, Fate::Wanted))) => {
+        while self.remaining > 0 {
+            let before = match self.step() {
+                Ok(Some(Met::Record(record, Fate::Wanted))) => {
                     self.remaining -= 1;
-                    return Some(Ok(Step::Event(event)));
+                    return Some(Ok(found(record)));
                 }
-                Ok(Some(Met::Event(event, Fate::Passed))) => {
+                Ok(Some(Met::Record(record, Fate::Passed))) => {
                     passed += 1;
-                    if passed >= patience {
-                        return Some(Ok(Step::Passed(event.position())));
-                    }
+                    (passed == patience).then(|| Aside::Passed(record.position()))
                 }
-                Ok(Some(Met::Event(event, Fate::Hidden))) => {
-                    return Some(Ok(Step::Skipped(event.position(), event.position())));
+                Ok(Some(Met::Record(record, Fate::Hidden))) => {
+                    Some(Aside::Skipped(record.position(), record.position()))
                 }
-                Ok(Some(Met::Removed(Some((first, last))))) => {
-                    return Some(Ok(Step::Skipped(first, last)));
-                }
-                Ok(Some(Met::Removed(None))) => {}
-                Ok(Some(Met::Event(_, Fate::End)) | None) => {
+                Ok(Some(Met::Removed(range))) => range.map(|(first, last)| Aside::Skipped(first, last)),
+                Ok(Some(Met::Record(_, Fate::End)) | None) => {
                     self.remaining = 0;
                     return self.lost.take().map(Err);
                 }
@@ -250,8 +259,18 @@ impl Events {
                     self.remaining = 0;
                     return Some(Err(error));
                 }
+            };
+            if let Some(answer) = before.and_then(&aside) {
+                return Some(Ok(answer));
             }
         }
+        None
+    }
+
+    /// The next wanted event, or after `patience` events that were not wanted, how far it has come.
+    pub(crate) fn next_within(&mut self, patience: u64) -> Option<Result<Step, Error>> {
+        let found = |record: Checked| Step::Event(record.into_event());
+        self.next_or(patience, found, |aside| Some(Step::Aside(aside)))
     }
 }
 
@@ -269,6 +288,11 @@ fn lost_to(reader: &Reader, read: &Read, reaches_head: bool) -> Result<Option<Er
 /// What a bounded look at the next events gave.
 pub(crate) enum Step {
     Event(RecordedEvent),
+    Aside(Aside),
+}
+
+/// What lies before the next event.
+pub(crate) enum Aside {
     /// Nothing up to this position was wanted.
     Passed(Position),
     /// Events at these positions, both included, are not shown, or were removed.
@@ -277,7 +301,7 @@ pub(crate) enum Step {
 
 /// What a read comes by.
 enum Met {
-    Event(RecordedEvent, Fate),
+    Record(Checked, Fate),
     /// Events that were removed, as far as they are within the bounds and have not been told of.
     Removed(Option<(Position, Position)>),
 }
@@ -286,13 +310,7 @@ impl Iterator for Events {
     type Item = Result<RecordedEvent, Error>;
 
     fn next(&mut self) -> Option<Result<RecordedEvent, Error>> {
-        loop {
-            match self.next_within(u64::MAX)? {
-                Ok(Step::Event(event)) => return Some(Ok(event)),
-                Ok(Step::Passed(_) | Step::Skipped(..)) => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        self.next_or(u64::MAX, Checked::into_event, |_| None)
     }
 }
 

@@ -10,7 +10,7 @@ mod stream_info;
 
 pub use by_id::EventsWithId;
 pub use events::Events;
-pub(crate) use events::Step;
+pub(crate) use events::{Aside, Step};
 pub(crate) use reader::Reader;
 pub use request::{Direction, Read};
 pub use stream_info::{StreamInfo, Streams};

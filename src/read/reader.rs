@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::cursor::places_of;
 use crate::commit::Visible;
 use crate::error::Error;
@@ -37,6 +39,25 @@ pub(super) struct LastFrame {
     segment: u64,
     offset: u64,
     time: Timestamp,
+}
+
+/// A record that has been checked, and when it was committed.
+#[derive(Clone)]
+pub(super) struct Checked {
+    pub(super) record: Bytes,
+    time: Timestamp,
+}
+
+impl Checked {
+    #[inline]
+    pub(super) fn position(&self) -> Position {
+        event::position(&self.record)
+    }
+
+    #[inline]
+    pub(super) fn into_event(self) -> RecordedEvent {
+        event::recorded(self.record, self.time)
+    }
 }
 
 impl Reader {
@@ -247,11 +268,15 @@ impl Reader {
         offset: u32,
         last: &mut LastFrame,
     ) -> Result<RecordedEvent, Error> {
+        self.record(part, offset, last).map(Checked::into_event)
+    }
+
+    /// The record that begins at `offset` of a part.
+    #[inline]
+    pub(super) fn record(&self, part: &Part, offset: u32, last: &mut LastFrame) -> Result<Checked, Error> {
         let (segment, at) = (&part.segment, u64::from(offset));
         let damaged = |fault: event::EventFault| segment.damaged(at, fault);
-        let mut header = [0; event::HEADER_LEN];
-        segment.read(&mut header, at)?;
-        let len = event::record_len(&header).map_err(damaged)?;
+        let len = event::record_len(&segment.array(at)?).map_err(damaged)?;
         let record = segment.slice(at, len)?;
         if self.0.verify {
             event::check(&record).map_err(damaged)?;
@@ -260,12 +285,16 @@ impl Reader {
             .checked_sub(u64::from(event::frame_back(&record)))
             .ok_or_else(|| segment.damaged(at, "the record names a frame before the file"))?;
         if last.segment != part.number() || last.offset != frame_at {
-            let (frame, _) =
-                segment.frame_header(frame_at)?.map_err(|fault| segment.damaged(frame_at, fault))?;
-            *last = LastFrame { segment: part.number(), offset: frame_at, time: frame.commit_time };
+            *last = frame_of(part, frame_at)?;
         }
-        event::decode(record, last.time).map_err(damaged)
+        event::check_parts(&record).map_err(damaged)?;
+        Ok(Checked { record, time: last.time })
     }
+}
+
+fn frame_of(part: &Part, at: u64) -> Result<LastFrame, Error> {
+    let (frame, _) = part.segment.frame_header(at)?.map_err(|fault| part.segment.damaged(at, fault))?;
+    Ok(LastFrame { segment: part.number(), offset: at, time: frame.commit_time })
 }
 
 /// The version of a stream, as far as it is visible at a position.

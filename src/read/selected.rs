@@ -88,7 +88,9 @@ impl Selected {
             None => true,
         };
         for ordinal in ordinals {
-            out.push(Place::record(part.offset(ordinal)?));
+            let offset = part.offset(ordinal)?;
+            part.segment.will_read_record(offset.into());
+            out.push(Place::record(offset));
         }
         if ends {
             self.next = match self.way {

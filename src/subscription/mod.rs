@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::commit::{Interest, Waiter};
 use crate::error::Error;
 use crate::model::{Position, StreamVersion};
-use crate::read::{Events, Read, Reader, Step};
+use crate::read::{Aside, Events, Read, Reader, Step};
 
 /// How many unwanted events are passed over before the subscriber is told how far it has come.
 const CHECKPOINT_EVENTS: u64 = 10_000;
@@ -201,13 +201,13 @@ impl Subscription {
                     self.delivered = true;
                     return Ok(self.after_skipped(Delivery::Event(event)));
                 }
-                Some(Ok(Step::Passed(position))) => {
+                Some(Ok(Step::Aside(Aside::Passed(position)))) => {
                     self.note_removed(position)?;
                     self.scanned = position;
                     self.told = Some(position);
                     return Ok(self.after_skipped(Delivery::Checkpoint(position)));
                 }
-                Some(Ok(Step::Skipped(from, to))) => {
+                Some(Ok(Step::Aside(Aside::Skipped(from, to)))) => {
                     let from = self.skipped.map_or(from, |(first, _)| first);
                     self.skipped = Some((from, to));
                     if to.since(from) >= CHECKPOINT_EVENTS {

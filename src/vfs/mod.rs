@@ -139,19 +139,50 @@ impl Map {
         }
     }
 
-    /// Copies the `buffer.len()` bytes at `offset` into `buffer`.
+    /// A copy of the `N` bytes at `offset`; an `UnexpectedEof` when they reach beyond the end.
     #[inline]
-    pub fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    pub fn array<const N: usize>(&self, offset: u64) -> io::Result<[u8; N]> {
         match &self.0 {
             Source::Mapped(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                let found = start.checked_add(buffer.len()).and_then(|end| bytes.get(start..end));
-                buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-                Ok(())
+                let found = bytes.get(start..).and_then(<[u8]>::first_chunk);
+                found.copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
             }
-            Source::File { file, .. } => file.read_exact_at(buffer, offset),
+            Source::File { file, .. } => {
+                let mut buffer = [0; N];
+                file.read_exact_at(&mut buffer, offset)?;
+                Ok(buffer)
+            }
         }
     }
+
+    /// Says that the `len` bytes at `offset` are about to be read. Where the processor can, it fetches what is in memory
+    /// meanwhile, so that reads of places far apart do not wait one after the other.
+    #[inline]
+    pub fn will_read(&self, offset: u64, len: usize) {
+        if let Source::Mapped(bytes) = &self.0 {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            let end = start.saturating_add(len).min(bytes.len());
+            bytes[start..end].chunks(CACHE_LINE_BYTES).for_each(|line| fetch(&line[0]));
+        }
+    }
+}
+
+/// What a processor fetches at once.
+const CACHE_LINE_BYTES: usize = 64;
+
+/// Fetches what is around a byte, if it is in memory.
+#[inline]
+fn fetch(byte: &u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[expect(unsafe_code, reason = "std marks every instruction that takes a pointer")]
+    // SAFETY: it is a hint, which reads nothing that the program can see and cannot fault.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = byte;
 }
 
 #[cfg(test)]
@@ -176,13 +207,14 @@ mod tests {
     fn what_is_inside_is_readable_and_what_reaches_beyond_is_refused() {
         let map = owned(16);
         for offset in [0, 1, 15, 16, 17, u64::MAX - 1, u64::MAX] {
+            let is_inside = |len: usize| offset.checked_add(len as u64).is_some_and(|end| end <= 16);
             for len in [0, 1, 15, 16, 17] {
-                let inside = offset.checked_add(len as u64).is_some_and(|end| end <= 16);
-                let mut buffer = vec![0; len];
-                assert_eq!(map.slice(offset, len).is_ok(), inside, "{len} bytes at {offset}");
-                assert_eq!(map.read(&mut buffer, offset).is_ok(), inside, "{len} bytes at {offset}");
-                assert!(!inside || map.slice(offset, len).expect("inside") == buffer);
+                assert_eq!(map.slice(offset, len).is_ok(), is_inside(len), "{len} bytes at {offset}");
+                map.will_read(offset, len);
             }
+            let copy = map.array::<2>(offset);
+            assert_eq!(copy.is_ok(), is_inside(2), "2 bytes at {offset}");
+            assert!(!is_inside(2) || map.slice(offset, 2).expect("inside") == copy.expect("inside")[..]);
         }
         assert!(owned(0).is_empty() && !map.is_empty());
     }

@@ -97,6 +97,14 @@ impl Part {
         }
     }
 
+    /// Says that a term is about to be looked up here.
+    #[inline]
+    pub(crate) fn will_look_up(&self, hash: u128) {
+        if let Some(Index::File(file)) = self.index.load().as_deref() {
+            file.will_look_up(hash);
+        }
+    }
+
     /// Whether it may have a term. Most parts that do not have it are passed over by this alone.
     #[inline]
     fn may_have(&self, hash: u128) -> bool {

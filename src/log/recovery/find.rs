@@ -87,10 +87,8 @@ pub(super) fn durable_between(segment: &Segment, from: u64, end: u64) -> Result<
     let magic = *b"ANFR";
     let has_room = |offset: &u64| offset + HEADER_LEN as u64 <= segment.header.capacity;
     for offset in (from..end).step_by(8).take_while(has_room) {
-        let mut start = [0; 4];
         // What cannot be read may be what names the acknowledged events: no reading, no verdict.
-        segment.read(&mut start, offset)?;
-        if start != magic {
+        if segment.array(offset)? != magic {
             continue;
         }
         if let Ok((header, _)) = segment.frame_header(offset)? {
