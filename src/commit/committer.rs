@@ -353,6 +353,7 @@ impl Shared {
     /// when the append is admitted.
     fn warm(&self, prepared: &mut Prepared, parts: &[Arc<Part>]) -> Result<(), Error> {
         let Some((active, sealed)) = parts.split_last() else { return Ok(()) };
+        prepared.streams.iter().skip(1).for_each(|stream| active.will_look_up(stream.hash));
         for stream in prepared.streams.iter_mut().chain(&mut prepared.expected) {
             let here = active.stream(parts, stream.hash, Position::new(u64::MAX - 1))?;
             let head = if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };

@@ -58,6 +58,8 @@ impl<'a> Group<'a> {
 
     /// Commits `batch`, in order. If the log fails, that is known before anyone in the batch is told of it.
     pub(super) fn commit(mut self, batch: Vec<Pending>) -> Outcomes {
+        let records = batch.iter().flat_map(|pending| &pending.prepared.records);
+        records.skip(1).for_each(|record| self.end.memory.will_insert(&record.terms));
         let mut batch = batch.into_iter();
         let committed = batch.try_for_each(|pending| self.take(pending)).and_then(|()| self.flush());
         if let Err(failure) = committed {

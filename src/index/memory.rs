@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::place::Place;
 use super::term::RecordTerms;
 use crate::model::StreamVersion;
+use crate::vfs::fetch;
 
 /// What one allocation holds. Little where Miri watches, so that it sees more than one.
 const CHUNK: usize = if cfg!(miri) { 16 } else { 4096 };
@@ -86,7 +87,9 @@ struct Event {
     next_id: AtomicU32,
 }
 
+/// As large as what a processor fetches at once, and where that begins.
 #[derive(Default)]
+#[repr(align(64))]
 struct Entry {
     hash_high: AtomicU64,
     hash_low: AtomicU64,
@@ -279,7 +282,7 @@ impl MemoryIndex {
         entry.hash_low.store(hash as u64, Ordering::Relaxed);
         entry.block.store(Block { begin: NONE, level: 0 }.to_word(), Ordering::Relaxed);
         fill(entry);
-        let bucket = &self.term_buckets[bucket((hash >> 64) as u64, self.term_buckets.len())];
+        let bucket = self.bucket_of(hash);
         entry.next.store(bucket.load(Ordering::Relaxed), Ordering::Relaxed);
         bucket.store(number, Ordering::Release);
         self.terms.store(number + 1, Ordering::Release);
@@ -324,9 +327,28 @@ impl MemoryIndex {
         self.blocks.get(block.slot(at)).load(Ordering::Relaxed)
     }
 
+    /// Says that a term is about to be looked up, and others with it.
+    #[inline]
+    pub(crate) fn will_look_up(&self, hash: u128) {
+        let newest = self.bucket_of(hash).load(Ordering::Acquire);
+        if newest != NONE {
+            fetch(self.entries.get(newest));
+        }
+    }
+
+    /// Says that an event with these terms is about to be added, and others with it.
+    #[inline]
+    pub(crate) fn will_insert(&self, terms: &RecordTerms) {
+        self.will_look_up(terms.stream);
+        fetch(&self.id_buckets[bucket(terms.id, self.id_buckets.len())]);
+    }
+
+    fn bucket_of(&self, hash: u128) -> &AtomicU32 {
+        &self.term_buckets[bucket((hash >> 64) as u64, self.term_buckets.len())]
+    }
+
     fn entry(&self, hash: u128) -> Option<(u32, &Entry)> {
-        let bucket = &self.term_buckets[bucket((hash >> 64) as u64, self.term_buckets.len())];
-        let mut at = bucket.load(Ordering::Acquire);
+        let mut at = self.bucket_of(hash).load(Ordering::Acquire);
         while at != NONE {
             let entry = self.entries.get(at);
             if entry.hash() == hash {

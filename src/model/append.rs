@@ -159,7 +159,9 @@ impl FromIterator<(StreamName, NewEvent)> for Append {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn from_iter<I: IntoIterator<Item = (StreamName, NewEvent)>>(events: I) -> Append {
+        let events = events.into_iter();
         let mut append = Append::default();
+        append.events.reserve(events.size_hint().0);
         let mut numbers: HashMap<StreamName, usize> = HashMap::new();
         for (name, event) in events {
             let stream = match numbers.get(&name) {

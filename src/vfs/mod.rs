@@ -6,6 +6,7 @@
 //! Invariant: nobody writes to a byte below a bound that readers were told of, and no file that readers may have
 //! mapped is ever shortened.
 
+mod fetch;
 mod real;
 mod whole;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use fetch::fetch;
 pub use real::RealDisk;
 pub(crate) use whole::write_whole;
 
@@ -163,26 +165,9 @@ impl Map {
         if let Source::Mapped(bytes) = &self.0 {
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             let end = start.saturating_add(len).min(bytes.len());
-            bytes[start..end].chunks(CACHE_LINE_BYTES).for_each(|line| fetch(&line[0]));
+            bytes[start..end].chunks(fetch::LINE_BYTES).for_each(|line| fetch(&line[0]));
         }
     }
-}
-
-/// What a processor fetches at once.
-const CACHE_LINE_BYTES: usize = 64;
-
-/// Fetches what is around a byte, if it is in memory.
-#[inline]
-fn fetch(byte: &u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    #[expect(unsafe_code, reason = "std marks every instruction that takes a pointer")]
-    // SAFETY: it is a hint, which reads nothing that the program can see and cannot fault.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = byte;
 }
 
 #[cfg(test)]

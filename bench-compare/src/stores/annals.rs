@@ -77,16 +77,9 @@ impl Store for Annals {
         let mut under_way = VecDeque::with_capacity(LOAD_DEPTH);
         let mut events = events.peekable();
         while events.peek().is_some() {
-            let mut writes: std::collections::BTreeMap<String, Vec<NewEvent>> = Default::default();
-            for (stream, event) in events.by_ref().take(LOAD_EVENTS) {
-                writes.entry(stream).or_default().push(new_event(event)?);
-            }
-            let mut writes = writes.into_iter();
-            let Some((stream, events)) = writes.next() else { break };
-            let mut append = Append::to(StreamName::parse(&stream)?, ExpectedVersion::Any, events);
-            for (stream, events) in writes {
-                append = append.and_to(StreamName::parse(&stream)?, ExpectedVersion::Any, events);
-            }
+            let taken = events.by_ref().take(LOAD_EVENTS);
+            let append = taken.map(|(stream, event)| Ok((StreamName::parse(&stream)?, new_event(event)?)));
+            let append = append.collect::<Result<Append>>()?;
             if under_way.len() == LOAD_DEPTH {
                 under_way.pop_front().map(annals::Ticket::wait).transpose()?;
             }

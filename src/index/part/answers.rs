@@ -100,8 +100,10 @@ impl Part {
     /// Says that a term is about to be looked up here.
     #[inline]
     pub(crate) fn will_look_up(&self, hash: u128) {
-        if let Some(Index::File(file)) = self.index.load().as_deref() {
-            file.will_look_up(hash);
+        match self.index.load().as_deref() {
+            Some(Index::Memory(memory)) => memory.will_look_up(hash),
+            Some(Index::File(file)) => file.will_look_up(hash),
+            None => {}
         }
     }
 
