@@ -6,11 +6,11 @@ use super::condition::Condition;
 use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc, Given};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
-use crate::index::{Head, RecordTerms, TermHasher};
+use crate::index::{Head, RecentTerm, RecordTerms, Term, TermHasher};
 use crate::lifecycle::holds_settings;
 use crate::model::{
-    Append, AppendedEvent, Durability, EventId, EventType, ExpectedVersion, IdempotencyKey, Label, Labels,
-    Lifecycle, NewEvent, Position, Receipt, StreamName, StreamReceipt, StreamVersion, Timestamp,
+    Append, AppendedEvent, Durability, EventId, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle,
+    NewEvent, Position, Receipt, StreamName, StreamReceipt, StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -124,9 +124,9 @@ impl Prepared {
             conditions_of: Position::START,
             looked_through: 0,
         };
-        let mut types = RecentType { hasher, recent: None };
+        let mut types = RecentTerm::new(Term::Type);
         for of_stream in append.events {
-            prepared.add(of_stream.stream, &of_stream.event, limits, &mut types, now)?;
+            prepared.add(of_stream.stream, &of_stream.event, limits, hasher, &mut types, now)?;
         }
         prepared.frame.extend_from_slice(&[0; TRAILER_LEN]);
         Ok(prepared)
@@ -137,7 +137,8 @@ impl Prepared {
         stream: usize,
         new: &NewEvent,
         limits: &Limits,
-        types: &mut RecentType<'_>,
+        hasher: &TermHasher,
+        types: &mut RecentTerm,
         now: Timestamp,
     ) -> Result<(), AppendError> {
         check_size(new, limits)?;
@@ -156,10 +157,10 @@ impl Prepared {
             event::found_by(&self.frame[start..]).expect("a record that was just encoded has its parts");
         let terms = RecordTerms {
             stream: entry.hash,
-            id: types.hasher.id(found.id),
+            id: hasher.id(found.id),
             category: entry.category,
-            event_type: types.hash(&new.event_type),
-            labels: types.hasher.labels(found.labels),
+            event_type: types.hash(hasher, found.event_type),
+            labels: hasher.labels(found.labels),
         };
         let (id_given, timestamp_given) = (new.id.is_some(), new.timestamp.is_some());
         let nth = entry.events;
@@ -195,25 +196,6 @@ impl Prepared {
     /// Bytes that it holds while it waits.
     pub(super) fn bytes(&self) -> u64 {
         self.frame.len() as u64
-    }
-}
-
-/// Hashes types; the events of an append often have the same.
-struct RecentType<'a> {
-    hasher: &'a TermHasher,
-    recent: Option<(EventType, u128)>,
-}
-
-impl RecentType<'_> {
-    fn hash(&mut self, event_type: &EventType) -> u128 {
-        if let Some((recent, hash)) = &self.recent
-            && recent == event_type
-        {
-            return *hash;
-        }
-        let hash = self.hasher.event_type(event_type.as_str().as_bytes());
-        self.recent = Some((event_type.clone(), hash));
-        hash
     }
 }
 

@@ -1,48 +1,28 @@
 //! Building the index file of a sealed segment, out of its index in memory.
 
-use super::memory::{MemoryIndex, NewEntry, Previous};
+use super::memory::{MemoryIndex, Previous};
 use super::place::Place;
+use super::refill::Refill;
 use super::term::TermHasher;
 use crate::error::Error;
+use crate::format::event;
 use crate::format::index::filter::{self, BLOCK_LEN};
 use crate::format::index::row::{StreamRow, TermRow, known_bytes};
 use crate::format::index::{
     BLOCK, HEADER_LEN, IndexHeader, TIME_STEP, directory_bits, encode_id, postings, slot,
 };
-use crate::format::{FrameKind, event, removed};
-use crate::log::{Frame, Scanned, Segment, scan};
+use crate::log::{Scanned, Segment, scan};
 use crate::model::{Position, StreamVersion, Timestamp};
-
-/// Adds the events of a frame to an index.
-pub(crate) fn add_frame(index: &MemoryIndex, frame: &Frame, hasher: &TermHasher) {
-    if frame.header.kind == FrameKind::Removed {
-        index.insert_removed(frame.offset as u32, frame.header.count);
-        for last in removed::streams(frame.body()) {
-            index.insert_past(hasher.stream(last.stream), last.version);
-        }
-    }
-    for (offset, record) in frame.records() {
-        let Some(terms) = hasher.record(record) else { continue };
-        let version = event::version(record);
-        index.insert(NewEntry {
-            offset,
-            bytes: record.len() as u32,
-            version,
-            terms: &terms,
-            previous: if version == StreamVersion::new(1) { Previous::None } else { Previous::Unknown },
-        });
-    }
-}
 
 /// Reads a sealed segment into an index.
 pub(super) fn read_segment(segment: &Segment, hasher: &TermHasher) -> Result<MemoryIndex, Error> {
-    let index = MemoryIndex::new(segment.header.capacity, u64::MAX);
+    let mut refill = Refill::new(MemoryIndex::new(segment.header.capacity, u64::MAX), hasher.clone());
     let scanned = scan(segment, |frame| {
-        add_frame(&index, frame, hasher);
+        refill.add(frame);
         Ok(())
     })?;
     check_whole(segment, scanned)?;
-    Ok(index)
+    Ok(refill.finish())
 }
 
 /// Whether a walk over a sealed segment came to its SEAL. An index of less would hide events.

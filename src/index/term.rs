@@ -106,14 +106,19 @@ impl TermHasher {
         (self.hash(Term::Id, id) >> 64) as u64
     }
 
-    /// The hashes of a record; none when the record is too short for what it says.
-    pub(crate) fn record(&self, record: &[u8]) -> Option<RecordTerms> {
+    /// The hashes of a record, one of several; none when the record is too short for what it says.
+    pub(super) fn record(
+        &self,
+        record: &[u8],
+        category: &mut RecentTerm,
+        event_type: &mut RecentTerm,
+    ) -> Option<RecordTerms> {
         let parts = event::found_by(record)?;
         Some(RecordTerms {
             stream: self.stream(parts.stream),
             id: self.id(parts.id),
-            category: self.category(parts.stream),
-            event_type: self.event_type(parts.event_type),
+            category: category.hash(self, category_of(parts.stream)),
+            event_type: event_type.hash(self, parts.event_type),
             labels: self.labels(parts.labels),
         })
     }
@@ -121,11 +126,6 @@ impl TermHasher {
     /// The hash of the category of a stream.
     pub(crate) fn category(&self, stream: &[u8]) -> u128 {
         self.hash(Term::Category, category_of(stream))
-    }
-
-    /// The hash of an event's type.
-    pub(crate) fn event_type(&self, event_type: &[u8]) -> u128 {
-        self.hash(Term::Type, event_type)
     }
 
     /// The hashes of packed labels.
@@ -140,6 +140,37 @@ impl TermHasher {
         hasher.write(bytes);
         hasher.write_u8(kind as u8);
         hasher.finish128().as_u128()
+    }
+}
+
+/// Hashes terms of one kind; one is often the same as the one before.
+#[derive(Debug)]
+pub(crate) struct RecentTerm {
+    kind: Term,
+    /// Here and not elsewhere, because most appends have a single one.
+    recent: [u8; TEXT_LEN_MAX],
+    len: usize,
+    hash: Option<u128>,
+}
+
+/// The longest text that a record has room for.
+const TEXT_LEN_MAX: usize = u8::MAX as usize;
+
+impl RecentTerm {
+    pub(crate) fn new(kind: Term) -> RecentTerm {
+        RecentTerm { kind, recent: [0; TEXT_LEN_MAX], len: 0, hash: None }
+    }
+
+    pub(crate) fn hash(&mut self, hasher: &TermHasher, bytes: &[u8]) -> u128 {
+        if let Some(hash) = self.hash.filter(|_| self.recent[..self.len] == *bytes) {
+            return hash;
+        }
+        let hash = hasher.hash(self.kind, bytes);
+        if let Some(recent) = self.recent.get_mut(..bytes.len()) {
+            recent.copy_from_slice(bytes);
+            (self.len, self.hash) = (bytes.len(), Some(hash));
+        }
+        hash
     }
 }
 
@@ -158,6 +189,15 @@ mod tests {
         assert_ne!(one.stream(b"a"), other.stream(b"a"));
         assert_ne!(one.stream(b"a"), one.stream(b"b"));
         assert_ne!((one.stream(b"a") >> 64) as u64, one.id(b"a"));
+    }
+
+    #[test]
+    fn a_term_has_its_own_hash_whatever_came_before_it() {
+        let hasher = TermHasher::new(&[1; 16]);
+        let mut types = RecentTerm::new(Term::Type);
+        for event_type in [&b""[..], b"a", b"a", b"b", b"a", b""] {
+            assert_eq!(types.hash(&hasher, event_type), hasher.hash(Term::Type, event_type));
+        }
     }
 
     #[test]

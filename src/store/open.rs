@@ -7,7 +7,7 @@ use super::Core;
 use crate::backup::refuse_writing;
 use crate::commit::{Committer, CommitterParts, OnSeal, Visible};
 use crate::error::OpenError;
-use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Sealed, TermHasher, add_frame};
+use crate::index::{Backlog, Catalog, Indexing, MemoryIndex, Part, Refill, Sealed, TermHasher};
 use crate::lifecycle::{Lifecycles, last_settings};
 use crate::log::{Lost, Recovered, Search, recover, unfinished};
 use crate::meta::{self, Meta};
@@ -122,13 +122,13 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
     loop {
         let (mut memory, mut settings) = (None, Position::START);
         let found = recover(&search, &mut |segment, frame| {
-            let (index, hasher) = memory.get_or_insert_with(|| {
+            let refill = memory.get_or_insert_with(|| {
                 let index = MemoryIndex::new(segment.header.capacity, options.budget.index_bytes_max());
-                (index, TermHasher::new(&segment.header.term_key))
+                Refill::new(index, TermHasher::new(&segment.header.term_key))
             });
             // One that was rewritten is sealed, and gets its index from its file.
             if !segment.header.is_rewritten() {
-                add_frame(index, frame, hasher);
+                refill.add(frame);
                 settings = settings.max(last_settings(frame));
             }
             Ok(())
@@ -138,12 +138,12 @@ fn find(options: &Options) -> Result<(Recovered, Arc<MemoryIndex>), OpenError> {
             (Err(OpenError::Store(_)), _) if options.read_only && tries < READ_TRIES_MAX => {}
             (Ok(recovered), _) if recovered.lost.is_some() && tries < READ_TRIES_MAX => {}
             (Err(error), _) => return Err(error),
-            (Ok(mut recovered), Some((index, _))) => {
+            (Ok(mut recovered), Some(refill)) => {
                 recovered.settings = recovered.settings.max(settings);
                 if let Some(writer) = &mut recovered.writer {
                     writer.note_settings(recovered.settings);
                 }
-                return Ok((recovered, Arc::new(index)));
+                return Ok((recovered, Arc::new(refill.finish())));
             }
             (Ok(_), None) => return Err(OpenError::NotFound { path: options.dir.clone() }),
         }
