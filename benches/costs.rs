@@ -4,7 +4,7 @@
 //! shows in them at once. Memory is counted in all threads. Zeros are not written ahead, which would be counted once in
 //! a while; the directory is `ANNALS_BENCH_DIR`, or the system's temporary one.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::System;
 use std::error::Error;
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -16,39 +16,20 @@ use annals::{
     Append, Data, Delivery, Disk, DiskFile, EventStore, EventType, ExpectedVersion, Map, Metadata, NewEvent,
     OpenMode, Options, Read, RealDisk, StreamName, Subscribe, Ticket,
 };
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 const APPENDS: u64 = 2_000;
 
 /// Appends that are under way together.
 const UNDER_WAY: u64 = 100;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-/// The system's allocator, with a count.
-struct Counting;
-
+/// The system's allocator, with counts.
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-#[expect(unsafe_code, reason = "an allocator is unsafe by nature; this one hands everything on")]
-// SAFETY: each call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps what this function asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps what this function asks for.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps what this function asks for.
-        unsafe { System.realloc(at, layout, len) }
-    }
+fn allocations() -> u64 {
+    let stats = ALLOCATOR.stats();
+    (stats.allocations + stats.reallocations) as u64
 }
 
 /// Calls to the disk.
@@ -136,9 +117,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut counted = |what: &str, times: u64, run: &mut dyn FnMut() -> Result<(), Box<dyn Error>>| {
         let calls = [&disk.0.writes, &disk.0.syncs, &disk.0.bytes];
         let load = || calls.map(|count| count.load(Ordering::Relaxed));
-        let (allocations, before) = (ALLOCATIONS.load(Ordering::Relaxed), load());
+        let (allocated_before, before) = (allocations(), load());
         run()?;
-        let (allocated, after) = (ALLOCATIONS.load(Ordering::Relaxed) - allocations, load());
+        let (allocated, after) = (allocations() - allocated_before, load());
         let each = |count: u64| count as f64 / times as f64;
         write!(out, "{what:<42}{:>13.2}", each(allocated))?;
         for (after, before) in after.into_iter().zip(before) {
@@ -147,7 +128,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out)?;
         Ok::<_, Box<dyn Error>>(())
     };
-    counted("append made by its caller, not appended", APPENDS, &mut || made())?;
+    counted("event made by its caller, not appended", APPENDS, &mut || {
+        (0..APPENDS).try_for_each(|_| event().map(|event| drop(black_box(event))))
+    })?;
+    counted("append made by its caller, not appended", APPENDS, &mut made)?;
     counted("append of one event, by one writer", APPENDS, &mut || appends(&store, APPENDS))?;
     counted("append of one event, 100 under way", APPENDS, &mut || under_way(&store))?;
     counted("event of an append of 100", APPENDS, &mut || of_hundred(&store))?;
