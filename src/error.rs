@@ -1,7 +1,7 @@
 //! What can go wrong, sorted by what the caller does next.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::{Deletion, ExpectedVersion, NameError, Position, StreamName, StreamVersion};
 
@@ -32,7 +32,7 @@ pub enum Error {
     /// A write or a sync failed earlier. No append succeeds until the store is reopened; reads go on.
     #[error("the store stopped writing after a failure and must be reopened: {reason}")]
     Failed {
-        /// The failure.
+        /// The failure; it names files without their directory.
         reason: String,
     },
     /// There is no space for the next segment. Appends succeed again once there is.
@@ -89,6 +89,18 @@ impl Error {
 
     pub(crate) fn invalid(what: impl Into<String>) -> Error {
         Error::Invalid { what: what.into() }
+    }
+
+    /// What happened, with files by their names alone: it is told to clients, and the directory is not their affair.
+    pub(crate) fn reason(&self) -> String {
+        let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        match self {
+            Error::Io { action, path, source } => format!("cannot {action} {}: {source}", name(path)),
+            Error::Damaged { path, offset, what } => {
+                format!("{} is damaged at offset {offset}: {what}", name(path))
+            }
+            other => other.to_string(),
+        }
     }
 
     /// The same, or if the system refused for lack of space, the error that says so. It is told to clients, so it

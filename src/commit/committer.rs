@@ -283,8 +283,9 @@ impl Shared {
 
     /// Takes no append any more, for this reason; gives the error that everyone is told from now on.
     pub(super) fn fail(&self, error: Error) -> Error {
-        *lock(&self.failed) = Some(error.to_string());
-        Error::Failed { reason: error.to_string() }
+        let reason = error.reason();
+        *lock(&self.failed) = Some(reason.clone());
+        Error::Failed { reason }
     }
 
     pub(super) fn note_no_space(&self, error: Option<&Error>) {
