@@ -1,7 +1,7 @@
 //! Targets for what is read of a request before its body: headers, and the lines of an import.
 
 use annals::StreamVersion;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde_json::Value;
 
 use super::accept::{CLOUD_BATCH, CLOUD_EVENT, JSON, NDJSON, SSE, negotiate};
@@ -24,11 +24,12 @@ pub fn http_headers(bytes: &[u8]) {
     taken(last_event_id(&headers));
     taken(kind_of(&headers));
     assert!(taken(require_json(&headers)).is_none() || taken(require_lines(&headers)).is_none());
-    taken(check_origin(&headers));
-    taken(check_host(&headers, Some(&[])));
+    let target = Uri::from_static("/events");
+    taken(check_origin(&target, &headers));
+    taken(check_host(&target, &headers, Some(&[])));
     let is_one = headers.get_all("host").iter().count() <= 1;
     assert_eq!(
-        check_host(&headers, None).is_ok(),
+        check_host(&target, &headers, None).is_ok(),
         is_one,
         "a server that others can reach answers to every name"
     );

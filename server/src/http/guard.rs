@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -35,8 +35,11 @@ pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: N
     let hosts = app.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
     let page = cors::allowed_origin(request.headers(), &app.config);
     let checked = check_size(&request)
-        .and_then(|()| check_host(request.headers(), hosts))
-        .and_then(|()| if page.is_some() { Ok(()) } else { check_origin(request.headers()) });
+        .and_then(|()| check_host(request.uri(), request.headers(), hosts))
+        .and_then(|()| match page {
+            Some(_) => Ok(()),
+            None => check_origin(request.uri(), request.headers()),
+        });
     let takes_gzip = packing::is_taken(request.headers());
     let mut response = match checked {
         Ok(()) => answer(&app, request, next).await.unwrap_or_else(IntoResponse::into_response),
@@ -100,15 +103,20 @@ fn access_of(app: &App, request: &Request) -> Result<(Access, Option<Bearer>), P
 
 fn check_size(request: &Request) -> Result<(), Problem> {
     let too_large = |what: &str, limit: &'static str, max: usize| {
-        Err(Problem::new(problem::HEAD_TOO_LARGE, format!("the request has more than {max} {what}"))
-            .with("limit", limit)
-            .with("max", max))
+        Err(Problem::new(
+            problem::HEAD_TOO_LARGE,
+            format!("the request has more than {max} {what}; shorten its path or its headers"),
+        )
+        .with("limit", limit)
+        .with("max", max))
     };
     let headers = request.headers();
     if headers.len() > HEADERS_MAX {
         return too_large("headers", "headersMax", HEADERS_MAX);
     }
-    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let target = request.uri();
+    let path = target.path_and_query().map_or(0, |path| path.as_str().len())
+        + target.authority().map_or(0, |host| host.as_str().len());
     let of_headers = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
     if path + of_headers.sum::<usize>() > HEAD_BYTES_MAX {
         return too_large("bytes before its body", "headBytesMax", HEAD_BYTES_MAX);
@@ -118,34 +126,38 @@ fn check_size(request: &Request) -> Result<(), Problem> {
 
 /// `hosts` are the names allowed beside those of the loopback; none when the server can be reached from elsewhere and
 /// cannot know all its names.
-pub(super) fn check_host(headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
+pub(super) fn check_host(target: &Uri, headers: &HeaderMap, hosts: Option<&[String]>) -> Result<(), Problem> {
     // A proxy in front may have chosen the other one.
     if headers.get_all(header::HOST).iter().count() > 1 {
-        return Err(Problem::invalid("the request has more than one `Host`"));
+        return Err(Problem::invalid("the request has more than one `Host`; send one"));
     }
     match hosts {
         // A page whose own name was made to resolve to this machine passes every check of its browser but this.
-        Some(hosts) if !is_own(host_of(headers), hosts) => Err(Problem::new(
+        Some(hosts) if !is_own(host_of(target, headers), hosts) => Err(Problem::new(
             problem::FORBIDDEN,
-            "the `Host` header names another machine; use localhost, 127.0.0.1 or [::1]",
+            "the request names another host than this one; call the server localhost, 127.0.0.1 or [::1], or add the name \
+             to `hosts` in `[http]` of annals.toml",
         )),
         _ => Ok(()),
     }
 }
 
 /// Refuses web pages of other origins.
-pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_origin(target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::ORIGIN) {
-        Some(origin) if !is_same(origin.as_bytes(), host_of(headers)) => Err(Problem::new(
+        Some(origin) if !is_same(origin.as_bytes(), host_of(target, headers)) => Err(Problem::new(
             problem::FORBIDDEN,
-            "the request comes from a web page of another origin, which this server does not allow",
+            "the request comes from a web page of another origin; to let its pages in, add that to `cors_origins` in \
+             `[http]` of annals.toml",
         )),
         _ => Ok(()),
     }
 }
 
-fn host_of(headers: &HeaderMap) -> &str {
-    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+/// For which host a request is meant. A target that names one, as every target of HTTP/2 does, stands before `Host`.
+fn host_of<'a>(target: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    target.authority().map(Authority::as_str).or(named).unwrap_or_default()
 }
 
 fn is_own(host: &str, hosts: &[String]) -> bool {
@@ -173,7 +185,8 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
         }
-        check_host(&headers, hosts).is_ok() && check_origin(&headers).is_ok()
+        let target = Uri::from_static("/events");
+        check_host(&target, &headers, hosts).is_ok() && check_origin(&target, &headers).is_ok()
     }
 
     #[test]
@@ -184,7 +197,23 @@ mod tests {
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1:2662", "", "a b"] {
             assert!(!passes(host, None, Some(&[])), "{host}");
         }
-        assert!(check_host(&HeaderMap::new(), Some(&[])).is_err());
+        assert!(check_host(&Uri::from_static("/events"), &HeaderMap::new(), Some(&[])).is_err());
+    }
+
+    #[test]
+    fn a_host_that_the_target_names_stands_before_the_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost:2662"));
+        for target in
+            ["http://evil.example/events", "http://localhost@evil.example/events", "evil.example:443"]
+        {
+            assert!(check_host(&Uri::from_static(target), &headers, Some(&[])).is_err(), "{target}");
+        }
+        let own = Uri::from_static("http://127.0.0.1:2662/events");
+        headers.insert(header::HOST, HeaderValue::from_static("evil.example"));
+        assert!(check_host(&own, &headers, Some(&[])).is_ok());
+        headers.insert(header::ORIGIN, HeaderValue::from_static("http://evil.example"));
+        assert!(check_origin(&own, &headers).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderValue, Request, Response, header};
+use axum::http::{Request, Response};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
@@ -97,18 +97,13 @@ async fn either<A, B>(one: impl Future<Output = A>, other: impl Future<Output = 
 }
 
 async fn answer(
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     service: Service,
     app: Arc<App>,
     under_way: UnderWay,
 ) -> Result<Response<Watched>, std::convert::Infallible> {
     // All of them together are as many as there may be connections: each may hold as much as one.
     let place = Arc::clone(&app.streams).acquire_owned().await.expect("nobody closes the semaphore");
-    // What is asked for stands in a field of its own, and decides; everything else looks for it where HTTP/1.1 has it.
-    let authority = request.uri().authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
-    if let Some(authority) = authority {
-        request.headers_mut().insert(header::HOST, authority);
-    }
     let response = service.call(request).await?;
     Ok(response.map(|body| Watched { body, under_way, _place: place }))
 }
