@@ -88,5 +88,5 @@ pub use schema::{Schema, SchemaError, UnknownTypes};
 pub use snapshot::Snapshot;
 pub use store::{EventStore, Health, StoreMetrics, StoreStats};
 pub use subscription::{Delivery, Subscribe, Subscription, SubscriptionStream};
-pub use verify::{Fault, Note, VerifyReport};
+pub use verify::{Fault, Note, VerifyProgress, VerifyReport};
 pub use vfs::{Disk, DiskFile, Map, OpenMode, RealDisk};

@@ -2,6 +2,7 @@
 //! that a crash leaves or a writer does.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use annals::testkit::{Rng, SimDisk};
@@ -43,6 +44,27 @@ fn each_of_many_damaged_events_is_named_by_its_place_and_its_position() {
     });
     assert_eq!(found, wanted.collect::<Vec<_>>());
     assert_eq!(report.events, whole.last() - hit.len() as u64);
+}
+
+#[test]
+fn who_watches_a_verification_is_told_after_each_segment_and_may_end_it() {
+    let whole = Whole::new(1);
+    let count = segments(&whole.disk).len() as u64;
+    let mut told = Vec::new();
+    let report = VerifyReport::watched(&options(&whole.disk), true, |progress| {
+        assert_eq!(progress.segments, count);
+        told.push((progress.report.segments, progress.report.events));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(report.expect("can be read"), Some(deep(&whole.disk)));
+    assert!(told.iter().map(|(segments, _)| *segments).eq(1..=count));
+    assert!(told.is_sorted() && told.last().is_some_and(|(_, events)| *events == whole.last()));
+    let mut looks = 0;
+    let ended = VerifyReport::watched(&options(&whole.disk), false, |_| {
+        looks += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!((ended.expect("can be read"), looks), (None, 1));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod leftovers;
 mod report;
 mod segment;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use self::deep::Deep;
@@ -20,7 +21,7 @@ use crate::format::segment::FRAMES_AT;
 use crate::log::{Before, Evidence, Lost, Search, Wreck, log_dir, recover, segment_path, unfinished};
 use crate::options::Options;
 
-pub use self::report::{Fault, Note, VerifyReport};
+pub use self::report::{Fault, Note, VerifyProgress, VerifyReport};
 
 impl VerifyReport {
     /// Reads every byte of the log and its indexes, and checks every checksum, the order of frames and the counts of
@@ -41,7 +42,7 @@ impl VerifyReport {
     ///
     /// [`OpenError::NotFound`] where there is no store, and [`Error::Io`] when the system refuses to read.
     pub fn of(options: &Options) -> Result<VerifyReport, OpenError> {
-        verify(options, false)
+        VerifyReport::unwatched(options, false)
     }
 
     /// As [`VerifyReport::of`], and also checks what the bytes say: that versions count without a hole in each stream,
@@ -56,11 +57,46 @@ impl VerifyReport {
     ///
     /// As [`VerifyReport::of`].
     pub fn deep(options: &Options) -> Result<VerifyReport, OpenError> {
-        verify(options, true)
+        VerifyReport::unwatched(options, true)
+    }
+
+    fn unwatched(options: &Options, deep: bool) -> Result<VerifyReport, OpenError> {
+        let report = verify(options, deep, &mut |_| ControlFlow::Continue(()))?;
+        Ok(report.expect("only a break ends it"))
+    }
+
+    /// As [`VerifyReport::deep`], or as [`VerifyReport::of`], and says after each segment how far it is. None when `watch`
+    /// ended it.
+    ///
+    /// ```
+    /// # use std::ops::ControlFlow;
+    /// # use annals::{EventStore, Options, VerifyReport};
+    /// # let dir = tempfile::tempdir()?;
+    /// # EventStore::open(Options::new(dir.path()))?.close()?;
+    /// let report = VerifyReport::watched(&Options::new(dir.path()), false, |progress| {
+    ///     println!("{} of {} segments", progress.report.segments, progress.segments);
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert!(report.is_some_and(|report| report.is_clean()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`VerifyReport::of`].
+    pub fn watched(
+        options: &Options,
+        deep: bool,
+        mut watch: impl FnMut(VerifyProgress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<VerifyReport>, OpenError> {
+        verify(options, deep, &mut watch)
     }
 }
 
-fn verify(options: &Options, deep: bool) -> Result<VerifyReport, OpenError> {
+/// Who is told how far it is, and may end it.
+type Watch<'a> = dyn FnMut(VerifyProgress<'_>) -> ControlFlow<()> + 'a;
+
+fn verify(options: &Options, deep: bool, watch: &mut Watch<'_>) -> Result<Option<VerifyReport>, OpenError> {
     let evidence = Evidence::gather(options.disk.as_ref(), &options.dir)?;
     let mut verifier = Verifier {
         options,
@@ -75,10 +111,15 @@ fn verify(options: &Options, deep: bool) -> Result<VerifyReport, OpenError> {
         verifier.report.fault(path, 0, "the salvage into this directory was not finished");
     }
     let mut wanted = SegmentNumber::FIRST;
-    for number in verifier.evidence.numbers.clone() {
+    let numbers = verifier.evidence.numbers.clone();
+    let segments = numbers.len() as u64;
+    for number in numbers {
         verifier.missing(wanted, number);
         verifier.segment(number)?;
         wanted = number.next();
+        if watch(VerifyProgress { report: &verifier.report, segments }).is_break() {
+            return Ok(None);
+        }
     }
     verifier.end(wanted);
     if deep {
@@ -97,7 +138,7 @@ fn verify(options: &Options, deep: bool) -> Result<VerifyReport, OpenError> {
     if report.faults.is_empty() {
         check_as_reader(options, &mut report)?;
     }
-    Ok(report)
+    Ok(Some(report))
 }
 
 /// What is carried from segment to segment.

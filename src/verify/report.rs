@@ -55,6 +55,16 @@ pub struct VerifyReport {
     pub bytes: u64,
 }
 
+/// How far a verification is.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct VerifyProgress<'a> {
+    /// What was found so far.
+    pub report: &'a VerifyReport,
+    /// How many segments there are to read.
+    pub segments: u64,
+}
+
 impl VerifyReport {
     /// Whether there is nothing wrong.
     pub fn is_clean(&self) -> bool {
