@@ -103,6 +103,21 @@ impl App {
         }
     }
 
+    /// With the defaults, for tests; `to_read` is how the directory of the store is read beside it.
+    #[cfg(test)]
+    pub(crate) fn with_defaults(store: EventStore, to_read: Options, stopping: watch::Receiver<bool>) -> App {
+        let config = ServeConfig {
+            listen: SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 1)),
+            to_read,
+            http: HttpConfig::default(),
+            tokens: None,
+            tls: None,
+            #[cfg(feature = "otlp")]
+            spans: None,
+        };
+        App::new(store, config, stopping)
+    }
+
     /// Whether anybody wants to know of which trace a request is part.
     pub(crate) fn tells_of_traces(&self) -> bool {
         #[cfg(feature = "otlp")]
@@ -160,7 +175,10 @@ impl App {
         match params.one("history")? {
             Some(given) if given != history => Err(Problem::new(
                 problem::HISTORY,
-                format!("the store is at history {history}; the cursor was made in another one: start over"),
+                format!(
+                    "the store is at history {history}, and the cursor was made in another one; begin again from position 0, and \
+                     keep the new history with the new cursor"
+                ),
             )
             .with("history", history)),
             _ => Ok(()),

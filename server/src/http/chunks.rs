@@ -3,6 +3,7 @@
 //! A blocking thread makes one chunk and is free again; the next is made when the client has taken this one. So a
 //! reader that stops reading holds a cursor and one chunk, but no thread, and one that goes away ends the read.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_core::Stream;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// The size at which a chunk is sent. Larger ones save hops between threads, smaller ones save memory.
@@ -28,6 +30,11 @@ pub(crate) fn begin(mut steps: impl Steps) -> Body {
         false => Body::from(first),
         true => Body::from_stream(Chunks { first: Some(first), state: State::Idle(steps) }),
     }
+}
+
+/// A body of what comes through a channel, as it comes. Dropping it closes the channel.
+pub(crate) fn passed_on(pieces: mpsc::Receiver<Bytes>) -> Body {
+    Body::from_stream(PassedOn(pieces))
 }
 
 fn fill(steps: &mut impl Steps) -> (Vec<u8>, bool) {
@@ -85,5 +92,18 @@ impl<S: Steps> Stream for Chunks<S> {
                 }
             }
         }
+    }
+}
+
+struct PassedOn(mpsc::Receiver<Bytes>);
+
+impl Stream for PassedOn {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.0.poll_recv(context).map(|line| line.map(Ok))
     }
 }

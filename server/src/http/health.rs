@@ -99,29 +99,18 @@ fn of_server(app: &App) -> impl Iterator<Item = Reason> {
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
-    use std::net::{Ipv4Addr, SocketAddr};
     use std::sync::Arc;
 
     use annals::testkit::{Fault, SimDisk};
     use annals::{Append, Data, EventStore, EventType, ExpectedVersion, NewEvent, Options, StreamName};
     use tokio::sync::watch;
 
-    use super::super::config::{HttpConfig, ServeConfig};
     use super::*;
 
     fn app(disk: &SimDisk, stopping: watch::Receiver<bool>) -> App {
         let options = || Options::new("store").disk(Arc::new(disk.clone())).background(false);
         let store = EventStore::open(options()).expect("an empty directory");
-        let config = ServeConfig {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            to_read: options(),
-            http: HttpConfig::default(),
-            tokens: None,
-            tls: None,
-            #[cfg(feature = "otlp")]
-            spans: None,
-        };
-        App::new(store, config, stopping)
+        App::with_defaults(store, options(), stopping)
     }
 
     fn append(app: &App) -> bool {
@@ -146,6 +135,8 @@ mod tests {
         disk.fail_operation(1, Fault::Error(ErrorKind::Other));
         assert!(!append(&server) && !append(&server));
         assert_eq!(told(&server), ("degraded", false, vec!["store-failed"]));
+        let reason = Health::of(&server).reason.expect("it is degraded");
+        assert!(reason.contains("0000000001.seg") && !reason.contains("store/"), "{reason}");
         drop(server);
         let again = app(&disk, stopping);
         assert_eq!(told(&again), ("ready", true, vec![]));

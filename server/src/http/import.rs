@@ -4,10 +4,7 @@
 //! imports, and the answer passes on what was committed. Whoever is slow slows the others down, except that a client
 //! which sends all before it reads gets fewer, wider result lines instead of a standstill.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use annals::{BatchReport, EventStore, ImportReport, Importer, Position};
 use axum::Router;
@@ -17,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
-use futures_core::Stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -27,6 +23,7 @@ use super::access::Access;
 use super::answer::with_type;
 use super::app::{App, params_of};
 use super::body::{BodyLimit, Pieces, kind_of, read_whole, require_lines, unless_stopping};
+use super::chunks::passed_on;
 use super::packing::AsItComes;
 use super::paths;
 use super::problem::{self, Problem};
@@ -77,7 +74,7 @@ async fn import(
             drop(turn);
         });
     }
-    let mut response = with_type(StatusCode::OK, NDJSON, Body::from_stream(Received(lines)));
+    let mut response = with_type(StatusCode::OK, NDJSON, passed_on(lines));
     response.extensions_mut().insert(AsItComes);
     Ok(response)
 }
@@ -329,20 +326,6 @@ fn each_filled(
         return Ok(());
     }
     each(number, line)
-}
-
-/// A channel's messages as a body.
-struct Received(mpsc::Receiver<Bytes>);
-
-impl Stream for Received {
-    type Item = Result<Bytes, Infallible>;
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        self.0.poll_recv(context).map(|line| line.map(Ok))
-    }
 }
 
 #[cfg(test)]

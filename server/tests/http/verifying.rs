@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::Server;
+use crate::support::{AS_LINES, Server};
 
 #[test]
 fn a_whole_store_has_no_faults_and_is_appended_to_meanwhile() {
@@ -19,6 +19,18 @@ fn a_whole_store_has_no_faults_and_is_appended_to_meanwhile() {
     assert_eq!(server.send("POST", "/admin/verify?deep=true", &[], b"").json()["streams"], 5);
     server.send("POST", "/admin/verify?depth=1", &[], b"").problem(400);
     server.append("s-1", r#"{"type":"t","data":1}"#);
+}
+
+#[test]
+fn lines_end_with_what_json_says() {
+    let server = Server::start();
+    server.append("a", r#"{"type":"t","data":1}"#);
+    let as_json = server.send("POST", "/admin/verify?deep=true", &[], b"").json();
+    let as_lines = server.send("POST", "/admin/verify?deep=true", &[AS_LINES], b"");
+    assert_eq!(as_lines.header("content-type"), Some("application/x-ndjson"));
+    let last = as_lines.lines().pop().expect("there is a last line");
+    assert_eq!(last, serde_json::json!({"summary": as_json}));
+    server.send("POST", "/admin/verify", &[("Accept", "text/html")], b"").problem(406);
 }
 
 #[test]

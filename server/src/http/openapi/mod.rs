@@ -200,6 +200,7 @@ impl Gives {
             Gives::Replay => "The events from the first, or behind a snapshot",
             Gives::Live => "The events, as long as the client stays",
             Gives::Progress => "One line a committed batch, then a summary, or why it ended",
+            Gives::Verified => "What was found",
             Gives::Numbers => "The numbers",
             Gives::Page => "A page for people",
         }
@@ -227,6 +228,10 @@ impl Gives {
             Gives::Progress => {
                 json!({NDJSON: text("Lines with `lines`, `appended`, `repeated`, `position`.")})
             }
+            Gives::Verified => json!({
+                JSON: {"schema": reference("Verified")},
+                NDJSON: text("Lines with `progress`, then one with the `summary`, which is a Verified, or with an `error`."),
+            }),
             Gives::Numbers => json!({PROMETHEUS: text("The text format of Prometheus.")}),
             Gives::Page => json!({HTML: text("HTML.")}),
         }

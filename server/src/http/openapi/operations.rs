@@ -49,6 +49,7 @@ pub(super) enum Gives {
     Replay,
     Live,
     Progress,
+    Verified,
     Numbers,
     Page,
 }
@@ -312,10 +313,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: "post",
         path: paths::VERIFY,
         name: "verify",
-        does: "Read every byte of the store and tell what is wrong. Answers when it is done. For the scope admin",
+        does: "Read every byte of the store and tell what is wrong, as JSON when it is done, or as lines that tell how far it is. \
+               For the scope admin",
         asks: &[&["deep"]],
-        gives: &[(200, Gives::Schema("Verified"))],
-        refuses: &[no::BUSY],
+        gives: &[(200, Gives::Verified)],
+        refuses: &[no::BUSY, no::NOT_ACCEPTABLE],
         ..BASE
     },
     Operation {
