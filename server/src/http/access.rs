@@ -71,7 +71,10 @@ impl Access {
             true => Ok(()),
             false => Err(Problem::new(
                 problem::SCOPE,
-                format!("the token is not good for this: it lacks the scope {}", scope.name()),
+                format!(
+                    "the token is not good for this: it lacks the scope {}; use one that has it",
+                    scope.name()
+                ),
             )
             .with("scope", scope.name())),
         }
@@ -89,7 +92,9 @@ impl Access {
             true => Ok(()),
             false => Err(Problem::new(
                 problem::SCOPE,
-                format!("the token is not good for the stream {stream}: its name begins otherwise"),
+                format!(
+                    "the token is not good for the stream {stream}: its name begins otherwise; use one that is good for it"
+                ),
             )
             .with("stream", stream.as_str())),
         }

@@ -22,7 +22,12 @@ use crate::wire::{self, BodyKind, Sent, Transaction, WireError, WireEvent, parse
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
-        .route(paths::EVENTS_EMPTY, any(async || Problem::invalid("the stream's name in the path is empty")))
+        .route(
+            paths::EVENTS_EMPTY,
+            any(async || {
+                Problem::invalid("the stream's name in the path is empty; name one, as in /events/order-1")
+            }),
+        )
         .route(paths::EVENTS_STREAM, post(append))
         .route(paths::EVENTS, post(publish))
         .route(paths::TRANSACTIONS, post(transact))

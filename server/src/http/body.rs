@@ -146,8 +146,8 @@ async fn keep(mut pieces: Pieces, limit: BodyLimit, bytes: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-fn too_slow(detail: impl Into<String>) -> Problem {
-    Problem::new(problem::TOO_SLOW, detail)
+fn too_slow(what: &str) -> Problem {
+    Problem::new(problem::TOO_SLOW, format!("{what}; send it faster, or in parts"))
 }
 
 fn too_large(limit: BodyLimit) -> Problem {
@@ -187,10 +187,12 @@ impl Pieces {
         match timeout(self.wait_max, next).await {
             Ok(None) => Ok(None),
             Ok(Some(Ok(piece))) => Ok(Some(piece)),
-            Ok(Some(Err(error))) => Err(Problem::invalid(format!("the body broke off: {error}"))),
+            Ok(Some(Err(error))) => {
+                Err(Problem::invalid(format!("the body broke off: {error}; send it whole")))
+            }
             Err(_) => {
                 let waited = self.wait_max.as_millis();
-                Err(too_slow(format!("no piece of the body came for {waited} ms")))
+                Err(too_slow(&format!("no piece of the body came for {waited} ms")))
             }
         }
     }

@@ -89,7 +89,9 @@ fn pick(
     if versions.contains(&actual) {
         return Ok(ExpectedVersion::Exactly(actual));
     }
-    let detail = format!("stream {stream} is at version {actual}, which is none of those in `If-Match`");
+    let next = problem::READ_AGAIN;
+    let detail =
+        format!("stream {stream} is at version {actual}, which is none of those in `If-Match`; {next}");
     Err(Problem::new(problem::PRECONDITION, detail)
         .with("stream", stream.as_str())
         .with("expectedVersion", json!(versions))

@@ -63,7 +63,7 @@ async fn follow(
         let max = app.config.subscribers_max;
         Problem::new(
             problem::BUSY,
-            format!("{max} live streams are open, and no more are allowed; try again later"),
+            format!("all {max} places for live streams are taken; try again later, or follow several streams by one"),
         )
         .with("limit", "subscribersMax")
         .with("max", max)
@@ -93,9 +93,10 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Pro
         "" => Ok(None),
         text => match text.parse() {
             Ok(position) => Ok(Some(Position::new(position))),
-            Err(_) => {
-                Err(Problem::invalid("`Last-Event-ID` is not a position").with("field", "Last-Event-ID"))
-            }
+            Err(_) => Err(Problem::invalid(
+                "`Last-Event-ID` is not a position; send the last `id` of the subscription, a number",
+            )
+            .with("field", "Last-Event-ID")),
         },
     }
 }

@@ -68,6 +68,10 @@ kinds! {
     NO_SPACE 507 "no-space" "There is no space for more events";
 }
 
+/// What a writer who was not the first does next.
+pub(crate) const READ_AGAIN: &str =
+    "read the stream, decide again, and send it with the version you have read";
+
 /// Those that any request may have, wherever it goes.
 pub(crate) const ANYWHERE: &[&Kind] =
     &[INVALID, UNAUTHORIZED, FORBIDDEN, SCOPE, TOO_MANY, HEAD_TOO_LARGE, INTERNAL, WARMING, CLOSED];
@@ -95,6 +99,8 @@ pub(crate) struct Problem {
     kind: &'static Kind,
     detail: String,
     members: Vec<(&'static str, Value)>,
+    /// What the log says instead of the detail: clients are not told of directories.
+    in_log: Option<String>,
     /// After how many seconds it is worth trying again, where that is known.
     retry_after: Option<u64>,
 }
@@ -102,7 +108,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem of a kind.
     pub(crate) fn new(kind: &'static Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), members: Vec::new(), retry_after: None }
+        Problem { kind, detail: detail.into(), members: Vec::new(), in_log: None, retry_after: None }
     }
 
     /// The request cannot be meant.
@@ -141,6 +147,11 @@ impl Problem {
     /// What it says to people.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// What it says to whoever runs the server.
+    pub(crate) fn in_log(&self) -> &str {
+        self.in_log.as_deref().unwrap_or(&self.detail)
     }
 
     /// The status of the answer.
@@ -247,29 +258,36 @@ impl From<NameError> for Problem {
 impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Problem {
         let detail = error.to_string();
+        let and = |next: &str| format!("{detail}; {next}");
         match error {
-            AppendError::Conflict { stream, expected, actual } => Problem::new(CONFLICT, detail)
+            AppendError::Conflict { stream, expected, actual } => Problem::new(CONFLICT, and(READ_AGAIN))
                 .with("stream", stream.as_str())
                 .with("expectedVersion", expected_to_json(expected))
                 .with("actualVersion", json!(actual)),
-            AppendError::Matched { position, stream, event_type, after, .. } => Problem::new(MATCHED, detail)
-                .with("position", json!(position))
-                .with("stream", stream)
-                .with("eventType", event_type)
-                .with("after", json!(after)),
+            AppendError::Matched { position, stream, event_type, after, .. } => {
+                let next = "read what the query finds, decide again, and send it with the position you have read up to";
+                Problem::new(MATCHED, and(next))
+                    .with("position", json!(position))
+                    .with("stream", stream)
+                    .with("eventType", event_type)
+                    .with("after", json!(after))
+            }
             AppendError::IdTaken { stream, id } => {
-                Problem::new(DIFFERS, detail).with("stream", stream.as_str()).with("id", id.to_string())
+                Problem::new(DIFFERS, and("give this one another id, or send that append again as it was"))
+                    .with("stream", stream.as_str())
+                    .with("id", id.to_string())
             }
             AppendError::TooLarge { size, unit, limit, max, .. } => Problem::new(TOO_LARGE, detail)
                 .with("limit", limit_name(limit))
                 .with("size", size)
                 .with("unit", unit)
                 .with("max", max),
-            AppendError::Gone { stream, version } => gone(&stream, version, "hard", detail),
+            AppendError::Gone { stream, version } => gone(&stream, version, Deletion::Hard),
             // Under which name the store knows the key is nothing to the client.
             AppendError::KeyTaken { .. } => Problem::new(
                 KEY_REUSED,
-                "another request was made under this `Idempotency-Key`, with another body; give this one another key",
+                "another request was made under this `Idempotency-Key`, with another body; give this one another key, or \
+                 send that one again as it was",
             ),
             AppendError::Invalid { .. } => Problem::invalid(detail),
             AppendError::Store(error) => error.into(),
@@ -280,10 +298,12 @@ impl From<AppendError> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        match &error {
+        let problem = match &error {
             // The directory is the server's own affair; the file's name helps whoever runs it.
             Error::Io { action, path, source } => {
-                Problem::new(INTERNAL, format!("cannot {action} {}: {source}", file_name(path)))
+                let file = file_name(path);
+                let next = "tell whoever runs the server the `requestId`, which its log names, too";
+                Problem::new(INTERNAL, format!("cannot {action} {file}: {source}; {next}"))
             }
             Error::Damaged { path, offset, what } => {
                 let file = file_name(path);
@@ -294,26 +314,44 @@ impl From<Error> for Problem {
                 .with("file", file)
                 .with("offset", *offset)
             }
-            Error::Failed { .. } => Problem::new(FAILED, error.to_string()),
+            Error::Failed { reason } => Problem::new(
+                FAILED,
+                format!(
+                    "the store stopped writing after a failure: {reason}; start the server again once the disk is well, \
+                     and send again what was not answered"
+                ),
+            ),
             Error::NoSpace { .. } => Problem::new(NO_SPACE, error.to_string()),
             Error::Warming { missing, seconds } => {
                 let problem = Problem::new(WARMING, error.to_string()).with("indexesMissing", *missing);
                 Problem { retry_after: Some(*seconds), ..problem }
             }
-            Error::Gone { stream, version, deletion } => {
-                let how = if *deletion == Deletion::Hard { "hard" } else { "soft" };
-                gone(stream, *version, how, error.to_string())
-            }
-            Error::ReadOnly => Problem::new(READ_ONLY, error.to_string()),
-            Error::Closed => Problem::new(CLOSED, error.to_string()),
+            Error::Gone { stream, version, deletion } => gone(stream, *version, *deletion),
+            Error::ReadOnly => Problem::new(
+                READ_ONLY,
+                "the server has opened the store for reading only; send this to the server that writes, or start this \
+                 one without --read-only",
+            ),
+            Error::Closed => Problem::new(CLOSED, "the server is shutting down; try again when it is back"),
             Error::Invalid { .. } => Problem::invalid(error.to_string()),
             _ => Problem::new(INTERNAL, error.to_string()),
-        }
+        };
+        Problem { in_log: Some(error.to_string()), ..problem }
     }
 }
 
 /// A stream that was deleted.
-fn gone(stream: &StreamName, version: StreamVersion, how: &str, detail: String) -> Problem {
+fn gone(stream: &StreamName, version: StreamVersion, deletion: Deletion) -> Problem {
+    let (how, detail) = match deletion {
+        Deletion::Hard => (
+            "hard",
+            format!("stream {stream} was deleted for ever at version {version}; write to another one"),
+        ),
+        _ => (
+            "soft",
+            format!("stream {stream} was deleted at version {version}; the next append makes it again"),
+        ),
+    };
     Problem::new(GONE, detail)
         .with("stream", stream.as_str())
         .with("actualVersion", json!(version))
@@ -324,10 +362,12 @@ impl From<SnapshotError> for Problem {
     fn from(error: SnapshotError) -> Problem {
         let detail = error.to_string();
         match error {
-            SnapshotError::Ahead { stream, version, actual } => Problem::new(CONFLICT, detail)
-                .with("stream", stream.as_str())
-                .with("expectedVersion", json!(version))
-                .with("actualVersion", json!(actual)),
+            SnapshotError::Ahead { stream, version, actual } => {
+                Problem::new(CONFLICT, format!("{detail}; save one that it has"))
+                    .with("stream", stream.as_str())
+                    .with("expectedVersion", json!(version))
+                    .with("actualVersion", json!(actual))
+            }
             SnapshotError::TooLarge { size, max } => Problem::new(TOO_LARGE, detail)
                 .with("limit", "snapshotBytesMax")
                 .with("size", size)
@@ -343,10 +383,12 @@ impl From<ImportError> for Problem {
     fn from(error: ImportError) -> Problem {
         let detail = error.to_string();
         match error {
-            ImportError::Differs { stream, id, version, .. } => Problem::new(DIFFERS, detail)
-                .with("stream", stream.as_str())
-                .with("eventId", id.to_string())
-                .with("streamVersion", json!(version)),
+            ImportError::Differs { stream, id, version, .. } => {
+                Problem::new(DIFFERS, format!("{detail}; give this one another id"))
+                    .with("stream", stream.as_str())
+                    .with("eventId", id.to_string())
+                    .with("streamVersion", json!(version))
+            }
             ImportError::Append(error) => error.into(),
             ImportError::Store(error) => error.into(),
             _ => Problem::new(INTERNAL, detail),
@@ -374,73 +416,6 @@ pub(crate) fn file_name(path: &std::path::Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use annals::{StreamName, StreamVersion};
-
-    fn json_of(problem: &Problem) -> Value {
-        serde_json::from_slice(&problem.to_json()).expect("a problem is JSON")
-    }
-
-    #[test]
-    fn a_conflict_names_stream_expected_and_actual_version() {
-        let conflict = AppendError::Conflict {
-            stream: StreamName::parse("s").expect("legal"),
-            expected: StreamVersion::new(4).into(),
-            actual: StreamVersion::new(5),
-        };
-        let problem = Problem::from(conflict);
-        assert_eq!(problem.status(), StatusCode::CONFLICT);
-        let json = json_of(&problem);
-        assert_eq!(json["expectedVersion"], 4);
-        assert_eq!(json["actualVersion"], 5);
-        assert_eq!(json["stream"], "s");
-        assert_eq!(json_of(&problem.into_precondition())["status"], 412);
-    }
-
-    #[test]
-    fn the_table_for_people_has_each_kind_with_its_status_and_no_other() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md");
-        // The documents are not in every package that is tested.
-        let Ok(guide) = std::fs::read_to_string(path) else { return };
-        let table = guide.split("| `type`, behind `urn:annals:problem:` |").nth(1).expect("there is a table");
-        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
-        let told: Vec<String> =
-            rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" | ")).collect();
-        let known: Vec<String> =
-            KINDS.iter().map(|kind| format!("| `{}` | {}", kind.name, kind.status)).collect();
-        assert_eq!(told, known);
-    }
-
-    #[test]
-    fn only_a_conflict_becomes_a_failed_precondition() {
-        assert_eq!(Problem::invalid("x").into_precondition().status(), StatusCode::BAD_REQUEST);
-    }
-
-    #[test]
-    fn a_bad_line_keeps_its_line_and_field() {
-        let json = json_of(&WireError::field("type", "is missing").at_line(7).into());
-        assert_eq!(
-            (&json["line"], &json["field"], &json["status"]),
-            (&json!(7), &json!("type"), &json!(400))
-        );
-    }
-
-    #[test]
-    fn a_passed_limit_is_too_large_and_names_the_limit() {
-        let json = json_of(&WireError::too_many("x", "appendEventsMax", 3).into());
-        assert_eq!(
-            (&json["status"], &json["limit"], &json["max"]),
-            (&json!(413), &json!("appendEventsMax"), &json!(3))
-        );
-    }
-
-    #[test]
-    fn the_directory_of_a_damaged_file_is_not_told() {
-        let error =
-            Error::Damaged { path: "secret/place/0000000001.seg".into(), offset: 9, what: "x".into() };
-        let json = json_of(&error.into());
-        assert_eq!(json["file"], "0000000001.seg");
-        assert!(!json.to_string().contains("secret"), "{json}");
-    }
-}
+mod rare;
+#[cfg(test)]
+mod tests;

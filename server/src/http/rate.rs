@@ -183,7 +183,9 @@ impl Rates {
         };
         let Some((limit, unit, wait, max)) = refused else { return Ok(()) };
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let detail = format!("more than {max} {unit} a second were asked; wait, and ask for less at a time");
+        let detail = format!(
+            "more than {max} {unit} a second were asked; wait as long as `Retry-After` says, and ask for less"
+        );
         let problem = Problem::new(problem::TOO_MANY, detail).with("limit", limit).with("max", max.get());
         Err(problem.retry_after(wait))
     }

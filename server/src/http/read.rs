@@ -189,7 +189,7 @@ pub(crate) fn stream_info(app: &App, stream: &StreamName) -> Result<StreamInfo, 
     app.store.stream(stream)?.ok_or_else(|| {
         Problem::new(
             problem::STREAM_NOT_FOUND,
-            format!("there is no stream {stream}; its first event makes it"),
+            format!("there is no stream {stream}; its first event makes it, so append one, or look at the spelling"),
         )
         .with("stream", stream.as_str())
     })
@@ -208,8 +208,11 @@ fn shown_info(app: &App, stream: &StreamName) -> Result<StreamInfo, Problem> {
 }
 
 fn no_event(id: &EventId) -> Problem {
-    Problem::new(problem::EVENT_NOT_FOUND, format!("there is no event with the id {id}"))
-        .with("eventId", id.to_string())
+    Problem::new(
+        problem::EVENT_NOT_FOUND,
+        format!("there is no event with the id {id}; the receipt of its append has the id that it got"),
+    )
+    .with("eventId", id.to_string())
 }
 
 fn open(app: &App, read: Read, listing: Listing, params: &Params) -> Result<Opened, Problem> {

@@ -116,9 +116,9 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .merge(status::router())
         .merge(metrics::router())
         .merge(openapi::router())
-        .fallback(async || Problem::new(problem::NOT_FOUND, "no resource has this path"))
+        .fallback(async || Problem::new(problem::NOT_FOUND, "no resource has this path; `GET /docs` shows those that there are"))
         .method_not_allowed_fallback(async || {
-            Problem::new(problem::METHOD, "the `Allow` header names the methods that the resource has")
+            Problem::new(problem::METHOD, "the resource does not have this method; use one that the `Allow` header of this answer names")
         })
         .layer(from_fn_with_state(Arc::clone(&app), guard::check))
         .layer(from_fn_with_state(Arc::clone(&app), traffic::measure))

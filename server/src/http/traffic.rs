@@ -192,7 +192,7 @@ impl Answered<'_> {
             (self.trace.map(Traceparent::trace_id), response.extensions().get::<Told>().map(Told::problem));
         let code = problem.map(Problem::code);
         if response.status().is_server_error() {
-            let detail = problem.map(Problem::detail);
+            let detail = problem.map(Problem::in_log);
             error!(target: TARGET, method, route, status, micros, bytes, id, token, trace, problem = code, detail);
         } else {
             info!(target: TARGET, method, route, status, micros, bytes, id, token, trace, problem = code);
