@@ -162,6 +162,12 @@ impl Server {
         })
     }
 
+    /// Asks for something to be done, and for lines that tell how it goes.
+    pub(crate) fn post_for_lines(&self, path_and_query: &str) -> Result<Answer, Failure> {
+        let request = self.asking(self.agent.post(format!("{}{path_and_query}", self.url)));
+        self.accepted(request.header("Accept", NDJSON).send_empty()).map(answer)
+    }
+
     /// Puts JSON somewhere, and reads the JSON that answers.
     pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, value: &impl Serialize) -> Result<T, Failure> {
         let request = self.asking(self.agent.put(format!("{}{path}", self.url)));

@@ -1,11 +1,14 @@
 //! `annals verify`: reads every byte and says what is wrong.
 
+use std::ops::ControlFlow;
+
 use annals::VerifyReport;
 
+use super::client::{Line, Server};
 use super::failure::Failure;
-use super::output::Output;
+use super::output::{Output, Progress};
 use super::settings::{Directory, Place, Settings};
-use crate::wire::{FaultLine, NoteLine, Verified};
+use crate::wire::{FaultLine, NoteLine, Progress as VerifyProgress, Verified, VerifyLine};
 
 /// Reads every byte of the store in a directory and reports everything that is damaged
 ///
@@ -25,7 +28,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(args: &VerifyArgs, settings: &Settings) -> Result<(), Failure> {
     let report = match settings.place() {
         Place::Directory(directory) => of_directory(args.deep, directory)?,
-        Place::Server(server) => server.post(&format!("/admin/verify?deep={}", args.deep), None::<&()>)?,
+        Place::Server(server) => of_server(args.deep, server)?,
     };
     let mut out = Output::stdout();
     if args.json {
@@ -43,8 +46,27 @@ pub(crate) fn run(args: &VerifyArgs, settings: &Settings) -> Result<(), Failure>
 
 fn of_directory(deep: bool, directory: Directory<'_>) -> Result<Verified, Failure> {
     let options = directory.to_read();
-    let report = if deep { VerifyReport::deep(&options)? } else { VerifyReport::of(&options)? };
+    let mut shown = Progress::new();
+    let report = VerifyReport::watched(&options, deep, |progress| {
+        shown.show(VerifyProgress::from(progress));
+        ControlFlow::Continue(())
+    })?;
+    let report = report.expect("only a break ends it");
     Ok(Verified::new(&report, deep, |path| path.display().to_string()))
+}
+
+fn of_server(deep: bool, server: &Server) -> Result<Verified, Failure> {
+    let mut answer = server.post_for_lines(&format!("/admin/verify?deep={deep}"))?;
+    let mut shown = Progress::new();
+    let broken = |what: String| Failure::Unusable(format!("the server answered without a summary{what}"));
+    while let Some(line) = answer.next_line()? {
+        let Line::Result(line) = line else { continue };
+        match serde_json::from_slice(line).map_err(|error| broken(format!(": {error}")))? {
+            VerifyLine::Progress(progress) => shown.show(progress),
+            VerifyLine::Summary(verified) => return Ok(verified),
+        }
+    }
+    Err(broken(String::new()))
 }
 
 fn print(report: &Verified, out: &mut Output) -> Result<(), Failure> {

@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::accept::{JSON, NDJSON, negotiate};
@@ -25,7 +24,7 @@ use super::chunks::passed_on;
 use super::packing::AsItComes;
 use super::paths;
 use super::problem::{self, Problem, file_name};
-use crate::wire::Verified;
+use crate::wire::{Verified, VerifyLine};
 
 /// The shortest time between two lines that tell how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -60,6 +59,8 @@ async fn verify(
     let (done, verified) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let verified = work.run(|_| !done.is_closed());
+        // Whoever has the answer may verify again.
+        drop(work);
         // A client that went away is not told.
         drop(done.send(verified));
     });
@@ -94,55 +95,29 @@ impl Work {
     }
 
     /// Looks, and tells line by line how far it is and at last what was found.
-    fn tell(&self, lines: &mpsc::Sender<Bytes>) {
+    fn tell(self, lines: &mpsc::Sender<Bytes>) {
         let mut told = Instant::now();
         let verified = self.run(|progress| {
             if told.elapsed() >= self.progress_every {
                 told = Instant::now();
                 // A client that takes nothing is told of the next one, or of the end.
-                drop(lines.try_send(Line::Progress(progress.into()).to_bytes()));
+                drop(lines.try_send(line(&VerifyLine::Progress(progress.into()))));
             }
             !lines.is_closed()
         });
         let last = match verified {
-            Ok(verified) => Line::Summary(verified).to_bytes(),
+            Ok(verified) => line(&VerifyLine::Summary(verified)),
             Err(problem) => problem.to_line().into(),
         };
+        drop(self);
         drop(lines.blocking_send(last));
     }
 }
 
-/// A line that tells how far it is.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Progress {
-    segments_read: u64,
-    segments: u64,
-    events: u64,
-    bytes: u64,
-    faults: usize,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Line {
-    Progress(Progress),
-    Summary(Verified),
-}
-
-impl From<VerifyProgress<'_>> for Progress {
-    fn from(VerifyProgress { report, segments, .. }: VerifyProgress<'_>) -> Progress {
-        let VerifyReport { segments: segments_read, events, bytes, .. } = *report;
-        Progress { segments_read, segments, events, bytes, faults: report.faults.len() }
-    }
-}
-
-impl Line {
-    fn to_bytes(&self) -> Bytes {
-        let mut line = serde_json::to_vec(self).expect("lines are made of texts and numbers");
-        line.push(b'\n');
-        line.into()
-    }
+fn line(line: &VerifyLine) -> Bytes {
+    let mut line = serde_json::to_vec(line).expect("lines are made of texts and numbers");
+    line.push(b'\n');
+    line.into()
 }
 
 fn refused(error: OpenError) -> Problem {
@@ -180,7 +155,7 @@ mod tests {
         Work { app, deep: false, progress_every: Duration::ZERO, _turn: turn }
     }
 
-    fn told(work: &Work) -> Vec<Value> {
+    fn told(work: Work) -> Vec<Value> {
         let (lines, mut told) = mpsc::channel(100);
         work.tell(&lines);
         drop(lines);
@@ -191,7 +166,7 @@ mod tests {
     #[test]
     fn lines_tell_how_far_it_is_and_the_last_what_was_found() {
         let (_stop, stopping) = watch::channel(false);
-        let mut lines = told(&work(stopping));
+        let mut lines = told(work(stopping));
         let summary = lines.pop().expect("there is a last line");
         assert_eq!(
             (&summary["summary"]["events"], &summary["summary"]["faults"]),
@@ -214,7 +189,7 @@ mod tests {
         let (stop, stopping) = watch::channel(false);
         let work = work(stopping);
         stop.send_replace(true);
-        let lines = told(&work);
+        let lines = told(work);
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["error"]["type"], "urn:annals:problem:closed");
     }

@@ -26,5 +26,5 @@ pub(crate) use query::{
     parse_read,
 };
 pub(crate) use transaction::{Condition, Transaction, parse_transaction};
-pub(crate) use verified::{FaultLine, NoteLine, Verified};
+pub(crate) use verified::{FaultLine, NoteLine, Progress, Verified, VerifyLine};
 pub(crate) use write::{Form, write_data, write_event, write_number, write_snapshot_fields, write_text};

@@ -1,8 +1,9 @@
 //! What a look at every byte of a store found, as JSON: from a directory or from a server, the same.
 
+use std::fmt;
 use std::path::Path;
 
-use annals::{Fault, Note, VerifyReport};
+use annals::{Fault, Note, VerifyProgress, VerifyReport};
 use serde::{Deserialize, Serialize};
 
 /// What was read, and what is wrong.
@@ -40,6 +41,40 @@ pub(crate) struct FaultLine {
 pub(crate) struct NoteLine {
     pub(crate) file: String,
     pub(crate) what: String,
+}
+
+/// A line of an answer that is given while the store is looked at.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum VerifyLine {
+    Progress(Progress),
+    /// The last one.
+    Summary(Verified),
+}
+
+/// How far the look is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Progress {
+    segments_read: u64,
+    segments: u64,
+    events: u64,
+    bytes: u64,
+    faults: u64,
+}
+
+impl From<VerifyProgress<'_>> for Progress {
+    fn from(VerifyProgress { report, segments, .. }: VerifyProgress<'_>) -> Progress {
+        let VerifyReport { segments: segments_read, events, bytes, .. } = *report;
+        Progress { segments_read, segments, events, bytes, faults: report.faults.len() as u64 }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Progress { segments_read, segments, events, faults, .. } = self;
+        write!(out, "{segments_read} of {segments} segments, {events} events, {faults} faults")
+    }
 }
 
 impl Verified {
