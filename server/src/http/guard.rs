@@ -63,6 +63,9 @@ async fn answer(app: &Arc<App>, request: Request, next: Next) -> Result<Response
     let (access, bearer) = allowed?;
     let mut request = unpacking::unpacked(request)?;
     request.extensions_mut().insert(access);
+    if let Some(bearer) = &bearer {
+        request.extensions_mut().insert(bearer.clone());
+    }
     let asks_for_methods = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
     // No resource has this method, but each says which ones it has.

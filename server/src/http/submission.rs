@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::{HeaderMap, Uri, header};
 
-use super::access::Access;
+use super::access::{Access, Bearer};
 use super::app::{App, params_of};
 use super::body::{BodyLimit, HeldBody, read_whole};
 use super::condition::Condition;
@@ -39,7 +39,8 @@ impl FromRequest<Arc<App>> for Submission {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Submission, Problem> {
         let (mut head, body) = request.into_parts();
         let access = Access::from_request_parts(&mut head, app).await?;
-        let key = key_of(&head.headers, head.uri.path(), &access)?;
+        let bearer = head.extensions.get::<Bearer>().map(|bearer| &*bearer.name);
+        let key = key_of(&head.headers, head.uri.path(), &access, bearer)?;
         Ok(Submission { app: Arc::clone(app), uri: head.uri, headers: head.headers, access, key, body })
     }
 }
@@ -118,8 +119,14 @@ impl Submission {
 }
 
 /// The key under which the store knows a request: that of its client, for its path and for what it may do. Another client
-/// that happens to choose the same key for another stream means another request.
-fn key_of(headers: &HeaderMap, path: &str, access: &Access) -> Result<Option<IdempotencyKey>, Problem> {
+/// that happens to choose the same key means another request. A client is known by the name of its token, so that it can be given
+/// a new one between a request and its repetition.
+fn key_of(
+    headers: &HeaderMap,
+    path: &str,
+    access: &Access,
+    bearer: Option<&str>,
+) -> Result<Option<IdempotencyKey>, Problem> {
     let mut given = headers.get_all(HEADER).iter();
     let Some(key) = given.next() else { return Ok(None) };
     let refused = |what: String| Err(Problem::invalid(format!("`Idempotency-Key`: {what}")));
@@ -133,7 +140,12 @@ fn key_of(headers: &HeaderMap, path: &str, access: &Access) -> Result<Option<Ide
     if let Err(error) = IdempotencyKey::parse(key) {
         return refused(error.to_string());
     }
-    let known = String::from(Hash::of(&format!("{path}\n{}\n{key}", access.mark())));
+    let mut known = format!("{path}\n{}\n{key}", access.mark());
+    if let Some(name) = bearer {
+        known.push('\n');
+        known.push_str(name);
+    }
+    let known = String::from(Hash::of(&known));
     Ok(Some(IdempotencyKey::parse(&known).expect("hexadecimal digits are legal")))
 }
 
@@ -146,7 +158,7 @@ mod tests {
     fn key(given: &str, path: &str) -> Result<Option<IdempotencyKey>, Problem> {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_bytes(given.as_bytes()).expect("legal"));
-        key_of(&headers, path, &Access::everything())
+        key_of(&headers, path, &Access::everything(), None)
     }
 
     #[test]
@@ -155,7 +167,9 @@ mod tests {
         assert_eq!(of("k", "/events/a"), of("k", "/events/a"));
         assert_ne!(of("k", "/events/a"), of("k", "/events/b"));
         assert_ne!(of("k", "/events/a"), of("l", "/events/a"));
-        assert!(key_of(&HeaderMap::new(), "/events/a", &Access::everything()).expect("legal").is_none());
+        assert!(
+            key_of(&HeaderMap::new(), "/events/a", &Access::everything(), None).expect("legal").is_none()
+        );
         for illegal in ["", &"x".repeat(256), "\u{fc}"] {
             assert!(key(illegal, "/events/a").is_err(), "{illegal:?}");
         }

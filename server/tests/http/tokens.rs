@@ -21,7 +21,11 @@ impl Desk {
 
     /// Makes a token that is good for these scopes, and for streams with these prefixes.
     fn token(&self, scopes: &str, prefixes: &[&str]) -> String {
-        let mut args = vec!["token", "somebody", "--scope", scopes];
+        self.token_of("somebody", scopes, prefixes)
+    }
+
+    fn token_of(&self, name: &str, scopes: &str, prefixes: &[&str]) -> String {
+        let mut args = vec!["token", name, "--scope", scopes];
         prefixes.iter().for_each(|prefix| args.extend(["--prefix", prefix]));
         let made = annals(&args, &[("--file", &self.file())]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -64,6 +68,22 @@ fn filled(server: &Server, writer: &str) {
     for stream in ["order-1", "cart-1", "user-1"] {
         assert_eq!(send(server, writer, "POST", &format!("/events/{stream}"), EVENT).status, 201);
     }
+}
+
+#[test]
+fn a_key_is_of_the_client_that_chose_it_and_outlives_its_token() {
+    let desk = Desk::new();
+    let [first, other, second] = ["shop", "till", "shop"].map(|name| desk.token_of(name, "read,append", &[]));
+    let server = desk.server();
+    let pay = |token: &str| {
+        let headers = [JSON, ("Authorization", &*format!("Bearer {token}")), ("Idempotency-Key", "1")];
+        let reply = server.send("POST", "/events/payments", &headers, br#"{"type":"paid","data":5}"#);
+        let version = reply.json()["streamVersion"].as_u64();
+        (reply.status, version, reply.header("idempotency-replayed").is_some())
+    };
+    assert_eq!(pay(&first), (201, Some(1), false));
+    assert_eq!(pay(&other), (201, Some(2), false), "another client means another request");
+    assert_eq!(pay(&second), (201, Some(1), true), "its token was replaced in between");
 }
 
 #[test]
