@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
     }
     check_reach(address, args.allow_remote || tokens.is_some())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         // The address before the store: a second server on it must not touch a directory.
         let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
         let store = EventStore::open(options)?;
@@ -91,7 +91,10 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
             spans,
         };
         serve(store, listener, config).await
-    })
+    });
+    // What the store was asked for is done. What still waits for a disk, as a backup may, does not hold up the end.
+    runtime.shutdown_background();
+    served
 }
 
 impl ServeArgs {

@@ -39,6 +39,9 @@ pub(crate) fn router() -> Router<Arc<App>> {
     Router::new().route(paths::EVENTS_LIVE, get(follow))
 }
 
+/// When it is worth asking again for a place that somebody has.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
 async fn follow(
     State(app): State<Arc<App>>,
     access: Access,
@@ -67,6 +70,7 @@ async fn follow(
         )
         .with("limit", "subscribersMax")
         .with("max", max)
+        .retry_after(BUSY_WAIT)
     })?;
     // Finding the place in the log may read from the disk.
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;

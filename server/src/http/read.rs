@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annals::{EventId, Position, Read, RecordedEvent, Snapshot, StreamInfo, StreamName, StreamVersion};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
 
@@ -69,15 +69,27 @@ async fn read_stream(
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
         let info = shown_info(app, &stream)?;
         let etag = stream_tag(app, listing, &info, &params)?;
-        if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
+        // A version does not say how much of the stream is shown: who holds it from before would hold what is gone.
+        let is_shortened = is_whole(&params) && info.first_version > StreamVersion::START.next();
+        if let Some(etag) = etag.as_ref().filter(|etag| !is_shortened && has(&headers, etag)) {
             return Ok(not_modified(etag.clone()));
         }
         // What is appended from here on is left out, so that the events are those that the tag stands for.
         let to = params.number("to")?.map_or(info.version, |to| info.version.min(to.into()));
         let events = open(app, read.to(to), listing, &params)?;
-        tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?), etag)
+        let mut response =
+            tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?), etag)?;
+        if is_shortened {
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Ok(response)
     })
     .await
+}
+
+/// Whether all of a stream is asked for.
+fn is_whole(params: &Params) -> bool {
+    !params.has_any(QUERY_PARAMS) && !params.has_any(BOUNDS)
 }
 
 /// The tag of a read of one stream: its version when all of it is asked for, so that a writer can expect it; that of a
@@ -88,7 +100,7 @@ fn stream_tag(
     info: &StreamInfo,
     params: &Params,
 ) -> Result<Option<HeaderValue>, Problem> {
-    if !params.has_any(QUERY_PARAMS) && !params.has_any(BOUNDS) {
+    if is_whole(params) {
         return Ok(Some(etag(info.version)));
     }
     let is_past = params.number("to")?.is_some_and(|to| info.version >= to.into())
