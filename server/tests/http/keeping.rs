@@ -1,6 +1,6 @@
 //! What is kept over HTTP: settings and deletion of streams, scavenges, backups, and requests that are done once.
 
-use crate::support::{JSON, Server, eventually, head};
+use crate::support::Server;
 
 fn put(server: &Server, path: &str, json: &str) -> crate::support::Reply {
     server.send("PUT", path, &[("content-type", "application/json")], json.as_bytes())
@@ -57,41 +57,6 @@ fn who_holds_events_that_are_not_shown_any_more_is_not_told_that_nothing_changed
     put(&server, "/streams/s/metadata", "{}");
     assert_eq!(again().status, 304);
     assert_eq!(server.get("/events/s").lines().len(), 4);
-}
-
-/// That of Linux: without it, opening a pipe for writing waits for a reader.
-#[cfg(target_os = "linux")]
-const O_NONBLOCK: i32 = 0o4000;
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_backup_that_waits_for_its_disk_does_not_keep_the_server_from_ending() {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    let dir = tempfile::tempdir().expect("a directory");
-    let backup = dir.path().join("monday");
-    std::fs::create_dir(&backup).expect("a directory is made");
-    // Reading it waits for as long as it is open for writing.
-    let pipe = backup.join("BACKUP");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
-    let backups = dir.path().to_str().expect("a temporary path is text");
-    let mut server =
-        Server::configured(&format!("[http]\nbackups = \"{backups}\"\nstop_wait_ms_max = 200\n"));
-    let mut connection = server.connect();
-    let wanted = r#"{"name":"monday"}"#;
-    let head = head(server.address(), "POST", "/admin/backup", &[JSON], wanted.len());
-    connection.write_all(format!("{head}{wanted}").as_bytes()).expect("a request is sent");
-    let mut writer = std::fs::OpenOptions::new();
-    writer.write(true).custom_flags(O_NONBLOCK);
-    let mut held = None;
-    eventually("the backup is read", || {
-        held = writer.open(&pipe).ok();
-        held.is_some()
-    });
-    server.terminate();
-    assert!(server.child().wait().expect("the server ends").success());
-    drop(held);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::process::Command;
 
 use crate::support::{AS_LINES, Server};
+#[cfg(unix)]
+use crate::support::{eventually, head};
 
 #[test]
 fn a_whole_store_has_no_faults_and_is_appended_to_meanwhile() {
@@ -53,4 +55,30 @@ fn damage_is_told_with_its_place_and_without_the_directory() {
     assert_eq!(fault["file"], "0000000001.seg", "{text}");
     assert!(fault["offset"].as_u64().is_some_and(|offset| offset <= 100_000), "{text}");
     assert!(!text.contains(dir.path().to_str().expect("is text")), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn work_that_waits_for_its_disk_for_ever_does_not_keep_the_server_from_ending() {
+    use std::io::{Read as _, Write as _};
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start_on(dir.path(), Command::new(env!("CARGO_BIN_EXE_annals")));
+    server.append("a", r#"{"type":"t","data":1}"#);
+    // Whoever opens it to read waits for somebody who writes.
+    let pipe = dir.path().join("log/0000000002.seg");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let mut connections = [server.connect(), server.connect()];
+    for connection in &mut connections {
+        let head = head(server.address(), "POST", "/admin/verify", &[], 0);
+        connection.write_all(head.as_bytes()).expect("a request is sent");
+        connection.set_nonblocking(true).expect("a socket need not block");
+    }
+    let mut answer = [0; 12];
+    eventually("one of them is refused because of the other", || {
+        connections.iter_mut().any(|connection| connection.read_exact(&mut answer).is_ok())
+    });
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    server.terminate();
+    assert!(server.child().wait().expect("the server ends").success());
 }
