@@ -205,7 +205,13 @@ fn differ_by_one(one: &[u8], other: &[u8]) -> bool {
 }
 
 fn unknown(name: String, known: &[&[&str]]) -> WireError {
-    let names = known.concat().join(", ");
+    let mut names: Vec<&str> = Vec::new();
+    for name in known.concat() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let names = names.join(", ");
     let what = match names.is_empty() {
         true => "is not a parameter of this request; it takes none".to_owned(),
         false => format!("is not a parameter of this request; it takes {names}"),
@@ -219,6 +225,13 @@ mod tests {
 
     fn params(query: &str) -> Params {
         Params::parse(query, &[&["types", "limit", "since", "system"]]).expect("known parameters")
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_told_each_that_is_known_once() {
+        let known: &[&[&str]] = &[&["from", "history"], &["to", "history"]];
+        let refused = Params::parse("colour=1", known).expect_err("is not known");
+        assert!(refused.what.ends_with("it takes from, history, to"), "{refused}");
     }
 
     #[test]

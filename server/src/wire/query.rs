@@ -31,7 +31,25 @@ pub(crate) fn parse_query(params: &Params) -> Result<Query, WireError> {
         tenant_id: text("tenantId")?,
         criteria: params.criteria().map(|(key, value)| Criterion { key, value }).collect(),
     };
+    check_item(&item)?;
     Ok(if item == QueryItem::default() { Query::all() } else { item.into() })
+}
+
+/// Refuses what no event can match: a condition with it would never hold anybody back.
+pub(super) fn check_item(item: &QueryItem) -> Result<(), WireError> {
+    // A category can be empty: that of streams whose names begin with a hyphen.
+    let lists = [("types", &item.types), ("tags", &item.tags), ("streams", &item.streams)];
+    if let Some((name, _)) = lists.iter().find(|(_, names)| names.iter().any(String::is_empty)) {
+        return Err(WireError::field(*name, "has an empty name; leave it out"));
+    }
+    let is_tag = |tag: &str| {
+        let pair = tag.split_once(':').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
+        pair && !tag.chars().any(char::is_control)
+    };
+    match item.tags.iter().find(|tag| !is_tag(tag)) {
+        Some(tag) => Err(WireError::field("tags", format!("{tag:?} is no tag; one is written key:value"))),
+        None => Ok(()),
+    }
 }
 
 /// The parameters as a read of `stream`, or of all events. `head` tells what `after=head` means.
@@ -72,7 +90,8 @@ pub(crate) fn parse_read(
     Ok(read.direction(parse_direction(params)?).query(parse_query(params)?))
 }
 
-/// `after`: a position, or `head` for what only comes.
+/// `after`: a position, or `head` for what only comes. A cursor that ran ahead of the store is another store's, and would
+/// pass over what comes next.
 pub(crate) fn parse_after(
     params: &Params,
     head: impl Fn() -> Position,
@@ -80,10 +99,18 @@ pub(crate) fn parse_after(
     if params.one("after")? == Some("head") {
         return Ok(Some(head()));
     }
-    match params.number("after") {
-        Ok(position) => Ok(position.map(Position::new)),
-        Err(_) => Err(WireError::field("after", "is neither a position nor `head`")),
+    let Ok(position) = params.number("after") else {
+        return Err(WireError::field("after", "is neither a position nor `head`"));
+    };
+    let position = position.map(Position::new);
+    let head = head();
+    if position.is_some_and(|position| position > head) {
+        let what = format!(
+            "lies beyond the last position, {head}: it is of another store or another history; begin again from 0"
+        );
+        return Err(WireError::field("after", what));
     }
+    Ok(position)
 }
 
 /// `direction`: forward when it is not given.
@@ -140,6 +167,23 @@ mod tests {
         assert_eq!(parse_after(&params("after=3"), head), Ok(Some(Position::new(3))));
         assert_eq!(parse_after(&params(""), head), Ok(None));
         assert!(parse_after(&params("after=tail"), head).is_err());
+    }
+
+    #[test]
+    fn a_cursor_that_ran_ahead_is_refused_instead_of_waiting_for_the_store_to_come_there() {
+        let head = || Position::new(7);
+        assert_eq!(parse_after(&params("after=7"), head), Ok(Some(Position::new(7))));
+        let refused = parse_after(&params("after=8"), head).expect_err("lies beyond");
+        assert_eq!(refused.field.as_deref(), Some("after"));
+    }
+
+    #[test]
+    fn a_tag_that_no_event_can_have_is_refused() {
+        for tags in ["plain", ":x", "x:", "a:b,plain"] {
+            let refused = parse_query(&params(&format!("tags={tags}"))).expect_err(tags);
+            assert_eq!(refused.field.as_deref(), Some("tags"), "{tags}");
+        }
+        assert!(parse_query(&params("tags=a:b:c")).is_ok());
     }
 
     #[test]

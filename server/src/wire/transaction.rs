@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::parse_array;
+use super::query::check_item;
 use super::{Purpose, WireError, WireEvent, parse_event};
 
 /// What is to be written at once.
@@ -192,7 +193,7 @@ fn parse_json_query(json: &RawValue) -> Result<Query, WireError> {
     let body: Body<'_> = parse_object(json.get().as_bytes()).map_err(without_line)?;
     let items = body.items.into_iter().map(|json| {
         let item: Item = parse_object(json.get().as_bytes()).map_err(without_line)?;
-        Ok(QueryItem {
+        let item = QueryItem {
             types: item.types,
             tags: item.tags,
             streams: item.streams,
@@ -202,8 +203,12 @@ fn parse_json_query(json: &RawValue) -> Result<Query, WireError> {
             tenant_id: item.tenant_id,
             // Conditions have none.
             criteria: Vec::new(),
-        })
+        };
+        check_item(&item).map(|()| item)
     });
+    let items = items
+        .enumerate()
+        .map(|(at, item)| item.map_err(|error: WireError| error.within(&format!("[{at}]")).within("items")));
     Ok(Query { items: items.collect::<Result<_, WireError>>()? })
 }
 
@@ -256,6 +261,20 @@ mod tests {
             conditions(r#"{"failIfEventsMatch":{}}"#),
             Ok(vec![Condition::NoEvents { query: Query::all(), after: Position::START }])
         );
+    }
+
+    #[test]
+    fn a_condition_that_no_event_can_break_is_refused_by_its_place() {
+        for (item, field) in [
+            (r#"{"tags":["a:b","plain"]}"#, "tags"),
+            (r#"{"types":[""]}"#, "types"),
+            (r#"{"streams":["s",""]}"#, "streams"),
+        ] {
+            let json = format!(r#"{{"failIfEventsMatch":{{"items":[{{}},{item}]}}}}"#);
+            let error = conditions(&json).expect_err(&json);
+            let wanted = format!("conditions[0].failIfEventsMatch.items[1].{field}");
+            assert_eq!(error.field, Some(wanted));
+        }
     }
 
     #[test]

@@ -80,10 +80,13 @@ pub(super) const IN_PATHS: &[Parameter] = &[
 pub(super) const OF_ROUTES: &[(&str, Parameter)] =
     &[(paths::STREAMS, ("limit", Values::UpTo(STREAMS_MAX), "At most so many streams. Default: 100."))];
 
+/// One tag, or several between commas.
+const TAGS: &str = r"^[^,:\u0000-\u001f\u007f-\u009f]+:[^,\u0000-\u001f\u007f-\u009f]+(,[^,:\u0000-\u001f\u007f-\u009f]+:[^,\u0000-\u001f\u007f-\u009f]+)*$";
+
 /// Every parameter of a query.
 pub(super) const PARAMETERS: &[Parameter] = &[
     ("types", Values::Names, "The type is one of these, separated by commas, or repeated."),
-    ("tags", Values::Names, "All of these tags are there, separated by commas, or repeated."),
+    ("tags", Values::Like(TAGS), "All of these tags are there, separated by commas, or repeated."),
     ("streams", Values::Names, "The stream is one of these, separated by commas, or repeated."),
     ("prefix", Values::Text, "The name of the stream begins so."),
     ("categories", Values::Names, "The category is one of these, separated by commas, or repeated."),
