@@ -294,7 +294,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "goes on after a failed write or sync",
         file: "src/commit/committer.rs",
-        text: "*lock(&self.failed) = Some(error.to_string());",
+        text: "*lock(&self.failed) = Some(reason.clone());",
         by: "",
         caught_by: &[FAULTS],
     },
