@@ -29,6 +29,9 @@ use crate::wire::{Verified, VerifyLine};
 /// The shortest time between two lines that tell how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
+/// When it is worth asking again for the turn that somebody has.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
 /// Lines that wait for the client.
 const LINES_MAX: usize = 4;
 
@@ -46,7 +49,8 @@ async fn verify(
     let deep = params_of(&uri, &[&["deep"]])?.flag("deep")?;
     let media_type = negotiate(&headers, &[JSON, NDJSON])?;
     let Ok(turn) = Arc::clone(&app.verifying).try_acquire_owned() else {
-        return Err(Problem::new(problem::BUSY, "the store is being verified; wait for that to end"));
+        let detail = "the store is being verified already; ask again when that has ended";
+        return Err(Problem::new(problem::BUSY, detail).retry_after(BUSY_WAIT));
     };
     let work = Work { app, deep, progress_every: PROGRESS_EVERY, _turn: turn };
     if media_type == NDJSON {

@@ -137,7 +137,9 @@ fn a_follower_beyond_the_most_that_there_may_be_is_refused_until_one_leaves() {
     let server = Server::configured("[http]\nsubscribers_max = 1\nheartbeat_ms = 20");
     let first = server.open("GET", "/events/stream", &[], b"");
     assert_eq!(first.status, 200);
-    let problem = server.get("/events/stream").problem(503);
+    let refused = server.get("/events/stream");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let problem = refused.problem(503);
     assert_eq!((problem["limit"].as_str(), problem["max"].as_u64()), (Some("subscribersMax"), Some(1)));
     assert_eq!(server.get("/limits").json()["subscribersMax"], 1);
     drop(first);
