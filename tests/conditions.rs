@@ -160,6 +160,18 @@ fn a_condition_finds_what_a_look_at_every_event_finds() {
 }
 
 #[test]
+fn a_condition_that_would_never_hold_anybody_back_is_refused() {
+    let store = open(on(&SimDisk::new(1)));
+    let empty_type = QueryItem { types: vec![String::new()], ..QueryItem::default() };
+    for item in [of_tag("plain"), of_tag(":b"), of_tag("a:"), of_tag(""), empty_type] {
+        let append = Append::to(stream("s"), ExpectedVersion::Any, [event(1)]);
+        let refused = store.append(append.fail_if_events_match(item.clone(), Position::START));
+        assert!(matches!(refused, Err(AppendError::Invalid { .. })), "{item:?}");
+    }
+    assert!(everything(&store).is_empty());
+}
+
+#[test]
 fn a_condition_with_a_criterion_is_refused_because_no_index_can_decide_it() {
     let disk = SimDisk::new(1);
     let store = open(on(&disk));

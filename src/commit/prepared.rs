@@ -10,7 +10,7 @@ use crate::index::{Head, RecentTerm, RecordTerms, Term, TermHasher};
 use crate::lifecycle::holds_settings;
 use crate::model::{
     Append, AppendedEvent, Durability, EventId, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle,
-    NewEvent, Position, Receipt, StreamName, StreamReceipt, StreamVersion, Timestamp,
+    NewEvent, Position, QueryItem, Receipt, StreamName, StreamReceipt, StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -276,10 +276,13 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
         return invalid("an append needs at least one event".to_owned());
     }
     Bound::append_events(limits, "events").check(append.events.len() as u64)?;
+    let items = || append.refused_by.iter().flat_map(|refused| &refused.query.items);
     let conditions = (append.expected.len() + append.refused_by.len()) as u64;
     Bound::append_events(limits, "conditions").check(conditions)?;
-    if append.refused_by.iter().flat_map(|refused| &refused.query.items).any(|item| !item.criteria.is_empty())
-    {
+    if let Some((field, what)) = items().find_map(QueryItem::impossible) {
+        return invalid(format!("in a condition, `{field}`: {what}"));
+    }
+    if items().any(|item| !item.criteria.is_empty()) {
         return invalid(
             "a condition cannot have criteria, which no index knows; give the event a tag, and make that the condition"
                 .to_owned(),

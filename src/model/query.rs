@@ -65,6 +65,22 @@ impl From<QueryItem> for Query {
 }
 
 impl QueryItem {
+    /// What it asks for that no event can have: the name of its field, and what is wrong. A condition of such an item would
+    /// never hold anybody back.
+    pub fn impossible(&self) -> Option<(&'static str, String)> {
+        // A category can be empty: that of streams whose names begin with a hyphen.
+        let lists = [("types", &self.types), ("tags", &self.tags), ("streams", &self.streams)];
+        if let Some((name, _)) = lists.iter().find(|(_, names)| names.iter().any(String::is_empty)) {
+            return Some((name, "has an empty name; leave it out".to_owned()));
+        }
+        let is_tag = |tag: &str| {
+            let pair = tag.split_once(':').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
+            pair && !tag.chars().any(char::is_control)
+        };
+        let tag = self.tags.iter().find(|tag| !is_tag(tag))?;
+        Some(("tags", format!("{tag:?} is no tag; one is written key:value")))
+    }
+
     fn matches(&self, event: &RecordedEvent) -> bool {
         let stream = event.stream();
         is_one_of(&self.types, event.event_type())

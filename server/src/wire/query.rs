@@ -37,19 +37,7 @@ pub(crate) fn parse_query(params: &Params) -> Result<Query, WireError> {
 
 /// Refuses what no event can match: a condition with it would never hold anybody back.
 pub(super) fn check_item(item: &QueryItem) -> Result<(), WireError> {
-    // A category can be empty: that of streams whose names begin with a hyphen.
-    let lists = [("types", &item.types), ("tags", &item.tags), ("streams", &item.streams)];
-    if let Some((name, _)) = lists.iter().find(|(_, names)| names.iter().any(String::is_empty)) {
-        return Err(WireError::field(*name, "has an empty name; leave it out"));
-    }
-    let is_tag = |tag: &str| {
-        let pair = tag.split_once(':').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
-        pair && !tag.chars().any(char::is_control)
-    };
-    match item.tags.iter().find(|tag| !is_tag(tag)) {
-        Some(tag) => Err(WireError::field("tags", format!("{tag:?} is no tag; one is written key:value"))),
-        None => Ok(()),
-    }
+    item.impossible().map_or(Ok(()), |(field, what)| Err(WireError::field(field, what)))
 }
 
 /// The parameters as a read of `stream`, or of all events. `head` tells what `after=head` means.
