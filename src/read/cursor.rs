@@ -15,6 +15,9 @@ use crate::model::{Position, StreamVersion};
 /// Places that are looked up at once.
 const HANDFUL: u64 = 256;
 
+/// Places of a stream that are looked up first.
+const FIRST_HANDFUL: u64 = 16;
+
 /// Where a read stands.
 pub(super) enum Cursor {
     All {
@@ -43,6 +46,8 @@ pub(super) struct Upward {
     last: StreamVersion,
     /// Places before `next` that were looked up, part by part.
     found: VecDeque<PartPlaces>,
+    /// How many places are looked up the next time. It grows with each, because many reads want few events.
+    ahead: u64,
 }
 
 /// Places in one part.
@@ -53,6 +58,8 @@ pub(super) struct StreamBounds {
     pub(super) from: StreamVersion,
     pub(super) to: StreamVersion,
     pub(super) after: Position,
+    /// How many events are wanted.
+    pub(super) limit: u64,
 }
 
 impl Cursor {
@@ -87,7 +94,8 @@ impl Cursor {
                         part.rank(all, &here.postings, u32::try_from(ordinal).unwrap_or(u32::MAX))?;
                     next = here.first.advanced(before.into()).max(from);
                 }
-                Ok(Cursor::Stream(Upward { parts, next, last: bounds.to, found: VecDeque::new() }))
+                let ahead = bounds.limit.clamp(1, FIRST_HANDFUL);
+                Ok(Cursor::Stream(Upward { parts, next, last: bounds.to, found: VecDeque::new(), ahead }))
             }
             Direction::Backward => {
                 let at = catalog::newest(all, hash, visible)?;
@@ -172,9 +180,10 @@ impl Upward {
         Ok(Some(part))
     }
 
-    /// Looks up a handful of places, in several parts if need be: all of them are then fetched from memory at one time.
+    /// Looks up some places, in several parts if need be: all of them are then fetched from memory at one time.
     fn look_ahead(&mut self, all: &PartList) -> Result<(), Error> {
-        let mut room = HANDFUL;
+        let mut room = self.ahead;
+        self.ahead = (2 * self.ahead).min(HANDFUL);
         while room > 0 {
             match self.places_of_next_part(all, room) {
                 Ok(Some((part, places))) => {

@@ -157,7 +157,8 @@ impl Events {
             (None, None) => Cursor::all(read.direction, after.next(), before.previous()),
             (Some(name), None) => {
                 let hash = reader.stream_hash(name.as_str());
-                let bounds = StreamBounds { from, to, after };
+                let limit = read.limit.unwrap_or(u64::MAX);
+                let bounds = StreamBounds { from, to, after, limit };
                 Cursor::stream(reader, &parts, visible, hash, read.direction, &bounds)?
             }
         };
