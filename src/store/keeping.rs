@@ -71,6 +71,17 @@ impl EventStore {
         Ok(self.running()?.lifecycles.of(stream.as_str())?.settings)
     }
 
+    /// Whether every event that was ever appended to a stream is shown, but for those in segments that the retention of the
+    /// store has dropped: the stream never had settings, and was never deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] or [`Error::Io`] when that cannot be read.
+    pub fn stream_keeps_everything(&self, stream: &StreamName) -> Result<bool, Error> {
+        let (_, settings_version) = self.running()?.lifecycles.of_with_version(stream)?;
+        Ok(settings_version == StreamVersion::START)
+    }
+
     /// Deletes a stream: its events are gone for every reader. An append makes the stream again; its versions go on, and
     /// snapshots of before are dropped. Tells the version that it stands at.
     ///

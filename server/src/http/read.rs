@@ -68,10 +68,13 @@ async fn read_stream(
     app.blocking(move |app| {
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
         let info = shown_info(app, &stream)?;
-        let etag = stream_tag(app, listing, &info, &params)?;
-        // A version does not say how much of the stream is shown: who holds it from before would hold what is gone.
-        let is_shortened = is_whole(&params) && info.first_version > StreamVersion::START.next();
-        if let Some(etag) = etag.as_ref().filter(|etag| !is_shortened && has(&headers, etag)) {
+        let keeps_everything = app.store.stream_keeps_everything(&stream)?;
+        let etag =
+            stream_tag(app, listing, &info, &params)?.filter(|_| keeps_everything || is_whole(&params));
+        // A version does not say how much of the stream is there: who holds it from before would hold what is gone.
+        let may_lack_some =
+            is_whole(&params) && !(keeps_everything && info.first_version == StreamVersion::START.next());
+        if let Some(etag) = etag.as_ref().filter(|etag| !may_lack_some && has(&headers, etag)) {
             return Ok(not_modified(etag.clone()));
         }
         // What is appended from here on is left out, so that the events are those that the tag stands for.
@@ -79,7 +82,7 @@ async fn read_stream(
         let events = open(app, read.to(to), listing, &params)?;
         let mut response =
             tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?), etag)?;
-        if is_shortened {
+        if may_lack_some {
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(response)
