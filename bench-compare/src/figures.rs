@@ -62,7 +62,12 @@ pub fn medians(rounds: &[Figures]) -> Figures {
 
 /// Anonymous memory of this process.
 pub fn anonymous_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    anonymous_bytes_of("self")
+}
+
+/// Anonymous memory of a process, by its number.
+pub fn anonymous_bytes_of(process: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok())
         .map_or(0, |kilobytes| kilobytes << 10)

@@ -5,6 +5,8 @@
 
 mod event;
 mod figures;
+#[cfg(feature = "http")]
+mod http;
 mod store;
 mod stores;
 mod table;
@@ -13,7 +15,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use figures::{Figures, medians};
@@ -25,6 +27,7 @@ const HELP: &str = "\
 annals beside other stores and beside a bare log
 
 usage: annals-bench-compare [--rounds N] [--seconds N] [--stores A,B] [--workloads A,B] [--dir DIR]
+       annals-bench-compare http [--help]    the server beside a floor
 
   --rounds N      how often each workload runs on each store (default 3)
   --seconds N     how long a store may take for a workload before it is cut short, which the table says (default 60)
@@ -41,8 +44,28 @@ struct Arguments {
     dir: PathBuf,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    #[cfg(feature = "http")]
+    if http::is_annals() {
+        return http::serve_annals();
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    #[cfg(feature = "http")]
+    match &arguments[..] {
+        [command, arguments @ ..] if command == "http" => return http::run(arguments),
+        [command, dir] if command == "floor" => return http::serve_floor(Path::new(dir)),
+        _ => {}
+    }
     if let [command, workload, dir, seconds, stores @ ..] = &arguments[..]
         && command == "run"
     {

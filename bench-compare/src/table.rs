@@ -55,7 +55,7 @@ pub fn of(workload: &Workload, rows: &[(&str, Figures)]) -> String {
 }
 
 /// Three digits or more, with separators.
-fn readable(value: f64) -> String {
+pub fn readable(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.2}");
     }

@@ -18,19 +18,42 @@ pub const CONTENDER: Contender = Contender {
 };
 
 /// Length and checksum.
-const HEADER_BYTES: usize = 8;
+pub const HEADER_BYTES: usize = 8;
 /// What is read at once; more than the longest frame.
 const READ_BYTES: usize = 256 << 10;
 
 struct Bare(Arc<Log>);
 
-struct Log {
+/// The log itself, for whoever stands on it.
+pub struct Log {
     dir: PathBuf,
     setup: Setup,
     state: Mutex<State>,
     /// What waited is on stable storage, or a thread that only writes has work.
     moved: Condvar,
-    file: Mutex<(File, u64, u64)>,
+    end: Mutex<End>,
+}
+
+/// Where the next bytes go.
+struct End {
+    file: Arc<File>,
+    number: u64,
+    at: u64,
+}
+
+/// Where a frame lies, with its header.
+pub struct Place {
+    pub file: Arc<File>,
+    pub at: u64,
+}
+
+/// What a frame holds.
+#[cfg(feature = "http")]
+pub struct Parts<'a> {
+    pub stream: &'a [u8],
+    pub event_type: &'a [u8],
+    pub metadata: &'a [u8],
+    pub data: &'a [u8],
 }
 
 #[derive(Default)]
@@ -60,30 +83,54 @@ fn create(dir: &Path, number: u64, bytes: u64) -> Result<File> {
 
 impl Bare {
     fn open(dir: &Path, setup: Setup) -> Result<Bare> {
-        std::fs::create_dir_all(dir)?;
-        let number = std::fs::read_dir(dir)?.count() as u64;
-        let file = Mutex::new((create(dir, number, setup.file_bytes)?, number, 0));
-        let log = Log { dir: dir.to_owned(), setup, state: Mutex::default(), moved: Condvar::new(), file };
-        Ok(Bare(Arc::new(log)))
+        Ok(Bare(Arc::new(Log::open(dir, setup)?)))
     }
 }
 
 fn encode(stream: &str, events: &[Event], out: &mut Vec<u8>) {
     for event in events {
-        let start = out.len();
-        out.extend([0; HEADER_BYTES]);
-        for part in [stream.as_bytes(), TYPE.as_bytes(), &event.metadata, &event.data] {
-            out.extend((part.len() as u16).to_le_bytes());
-            out.extend(part);
-        }
-        let len = (out.len() - start - HEADER_BYTES) as u32;
-        let crc = crc32fast::hash(&out[start + HEADER_BYTES..]);
-        out[start..start + 4].copy_from_slice(&len.to_le_bytes());
-        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        encode_frame([stream.as_bytes(), TYPE.as_bytes(), &event.metadata, &event.data], out);
+    }
+}
+
+/// Writes a frame: of a stream's name, an event's type, its metadata and its data.
+pub fn encode_frame(parts: [&[u8]; 4], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend([0; HEADER_BYTES]);
+    for part in parts {
+        out.extend((part.len() as u16).to_le_bytes());
+        out.extend(part);
+    }
+    let len = (out.len() - start - HEADER_BYTES) as u32;
+    let crc = crc32fast::hash(&out[start + HEADER_BYTES..]);
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[cfg(feature = "http")]
+impl<'a> Parts<'a> {
+    /// Those of a frame without its header; none when it is no frame.
+    pub fn of(frame: &'a [u8]) -> Option<Parts<'a>> {
+        let mut rest = frame;
+        let mut next = || {
+            let (len, behind) = rest.split_first_chunk()?;
+            let (part, behind) = behind.split_at_checked(u16::from_le_bytes(*len).into())?;
+            rest = behind;
+            Some(part)
+        };
+        Some(Parts { stream: next()?, event_type: next()?, metadata: next()?, data: next()? })
     }
 }
 
 impl Log {
+    pub fn open(dir: &Path, setup: Setup) -> Result<Log> {
+        std::fs::create_dir_all(dir)?;
+        let number = std::fs::read_dir(dir)?.count() as u64;
+        let end = End { file: Arc::new(create(dir, number, setup.file_bytes)?), number, at: 0 };
+        let (state, moved, end) = (Mutex::default(), Condvar::new(), Mutex::new(end));
+        Ok(Log { dir: dir.to_owned(), setup, state, moved, end })
+    }
+
     fn enqueue(&self, frame: &[u8]) -> (MutexGuard<'_, State>, u64) {
         let mut state = lock(&self.state);
         state.waiting.extend_from_slice(frame);
@@ -101,25 +148,26 @@ impl Log {
         let mut state = lock(&self.state);
         state.writing = false;
         match written {
-            Ok(()) => state.durable = through,
+            Ok(_) => state.durable = through,
             Err(_) => state.failed = true,
         }
         self.moved.notify_all();
-        written.map(|()| state)
+        written.map(|_| state)
     }
 
-    fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
-        let mut at_end = lock(&self.file);
-        let (file, number, end) = &mut *at_end;
-        if *end + bytes.len() as u64 > self.setup.file_bytes {
-            *number += 1;
-            *file = create(&self.dir, *number, self.setup.file_bytes)?;
-            *end = 0;
+    /// Writes whole frames and syncs them; tells where the first of them lies.
+    pub fn write_bytes(&self, bytes: &[u8]) -> Result<Place> {
+        let mut end = lock(&self.end);
+        if end.at + bytes.len() as u64 > self.setup.file_bytes {
+            end.number += 1;
+            end.file = Arc::new(create(&self.dir, end.number, self.setup.file_bytes)?);
+            end.at = 0;
         }
-        file.write_all_at(bytes, *end)?;
-        file.sync_data()?;
-        *end += bytes.len() as u64;
-        Ok(())
+        end.file.write_all_at(bytes, end.at)?;
+        end.file.sync_data()?;
+        let place = Place { file: end.file.clone(), at: end.at };
+        end.at += bytes.len() as u64;
+        Ok(place)
     }
 
     fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, mine: u64, may_write: bool) -> Result<()> {
@@ -147,31 +195,36 @@ impl Log {
         Ok(())
     }
 
-    /// Calls `on_frame` with each frame's bytes, in order.
-    fn frames(&self, mut on_frame: impl FnMut(&[u8])) -> Result<u64> {
+    /// Calls `on_frame` with each frame's place and bytes, in order.
+    pub fn frames(&self, mut on_frame: impl FnMut(&Place, &[u8])) -> Result<u64> {
         let mut names: Vec<_> =
             std::fs::read_dir(&self.dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         names.sort_unstable();
         let (mut count, mut bytes) = (0, vec![0; READ_BYTES]);
         for file in names {
-            let file = File::open(file)?;
-            let len = file.metadata()?.len();
-            let mut at = 0;
-            while at < len {
-                let here = READ_BYTES.min((len - at) as usize);
-                file.read_exact_at(&mut bytes[..here], at)?;
-                let whole = self.frames_of(&bytes[..here], &mut count, &mut on_frame)?;
-                if whole == 0 {
+            let mut place = Place { file: Arc::new(File::open(file)?), at: 0 };
+            let len = place.file.metadata()?.len();
+            while place.at < len {
+                let here = READ_BYTES.min((len - place.at) as usize);
+                place.file.read_exact_at(&mut bytes[..here], place.at)?;
+                let before = count;
+                self.frames_of(&bytes[..here], &mut place, &mut count, &mut on_frame)?;
+                if count == before {
                     break;
                 }
-                at += whole as u64;
             }
         }
         Ok(count)
     }
 
-    /// The same for some bytes; tells how many of them are whole frames.
-    fn frames_of(&self, bytes: &[u8], count: &mut u64, on_frame: &mut impl FnMut(&[u8])) -> Result<usize> {
+    /// The same for some bytes, which begin at `place`; leaves it behind the last whole frame.
+    fn frames_of(
+        &self,
+        bytes: &[u8],
+        place: &mut Place,
+        count: &mut u64,
+        on_frame: &mut impl FnMut(&Place, &[u8]),
+    ) -> Result<()> {
         let mut rest = bytes;
         while let Some((header, behind)) = rest.split_first_chunk::<HEADER_BYTES>() {
             let len = u32::from_le_bytes(header[..4].try_into()?) as usize;
@@ -183,11 +236,12 @@ impl Log {
             {
                 return Err("a checksum is wrong".into());
             }
-            on_frame(&behind[..len]);
+            on_frame(place, &behind[..len]);
             *count += 1;
+            place.at += (HEADER_BYTES + len) as u64;
             rest = &behind[len..];
         }
-        Ok(bytes.len() - rest.len())
+        Ok(())
     }
 }
 
@@ -248,7 +302,7 @@ impl Store for Bare {
 
     fn replay(&self) -> Result<u64> {
         let mut sum = 0_u64;
-        let count = self.0.frames(|frame| sum = sum.wrapping_add(look_at(frame)))?;
+        let count = self.0.frames(|_, frame| sum = sum.wrapping_add(look_at(frame)))?;
         std::hint::black_box(sum);
         Ok(count)
     }

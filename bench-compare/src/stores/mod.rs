@@ -1,7 +1,7 @@
 //! The stores, each used as its documentation says a careful engineer would: every append on stable storage.
 
 mod annals;
-mod bare;
+pub mod bare;
 #[cfg(feature = "peers")]
 mod peers;
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Workload {
 }
 
 /// The streams that appends go to: many, and never two in a row.
-fn some_stream(number: u64) -> String {
+pub fn some_stream(number: u64) -> String {
     stream(some(number))
 }
 

@@ -13,13 +13,13 @@ use crate::store::{Result, Store};
 #[derive(Default)]
 pub struct Sample {
     /// How long each call took, if single calls were measured.
-    times: Vec<Duration>,
+    pub times: Vec<Duration>,
     /// How long all of them took.
-    took: Duration,
-    calls: u64,
-    events: u64,
+    pub took: Duration,
+    pub calls: u64,
+    pub events: u64,
     /// Only where it says more than the calls.
-    others: Vec<(&'static str, f64)>,
+    pub others: Vec<(&'static str, f64)>,
 }
 
 /// The figures of all slices together.
