@@ -77,7 +77,7 @@ pub(crate) fn write_snapshot_fields(
     out.extend_from_slice(b"\"version\":");
     write_number(out, version.get());
     out.extend_from_slice(b",\"savedAt\":");
-    write_shown(out, &saved_at);
+    write_time(out, &saved_at);
     if serde_json::from_slice::<&RawValue>(state).is_ok() {
         out.extend_from_slice(b",\"state\":");
         write_one_line(out, state);
@@ -110,9 +110,9 @@ impl Parts<'_> {
         out.extend_from_slice(b",\"position\":");
         write_number(out, self.position);
         out.extend_from_slice(b",\"timestamp\":");
-        write_shown(out, self.timestamp);
+        write_time(out, self.timestamp);
         out.extend_from_slice(b",\"recordedAt\":");
-        write_shown(out, self.recorded_at);
+        write_time(out, self.recorded_at);
         if let Some(source) = self.source {
             out.extend_from_slice(b",\"source\":");
             write_text(out, source);
@@ -168,7 +168,21 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
 
 /// Writes `number` in decimal.
 pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
-    write!(out, "{number}").expect("writing to memory does not fail");
+    const DIGITS_MAX: usize = 20;
+    let (mut digits, mut begin, mut rest) = ([0; DIGITS_MAX], DIGITS_MAX, number);
+    loop {
+        begin -= 1;
+        digits[begin] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return out.extend_from_slice(&digits[begin..]);
+        }
+    }
+}
+
+/// Writes a time, in which nothing has to be escaped, as a JSON text.
+fn write_time(out: &mut Vec<u8>, time: &dyn Display) {
+    write!(out, "\"{time}\"").expect("writing to memory does not fail");
 }
 
 /// Writes what `value` shows as a JSON text.
@@ -206,6 +220,15 @@ mod tests {
         let mut out = Vec::new();
         parts.write(&mut out, form);
         String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn numbers_are_written_with_all_their_digits() {
+        for number in [0, 1, 9, 10, 99, 100, u64::MAX / 10, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(&mut out, number);
+            assert_eq!(String::from_utf8(out), Ok(number.to_string()));
+        }
     }
 
     #[test]
