@@ -73,7 +73,8 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> Result<(), Failure> 
         warn!("{warning}");
     }
     check_reach(address, args.allow_remote || tokens.is_some())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(http::threads()).enable_all().build().map_err(cannot_start)?;
     let served = runtime.block_on(async {
         // The address before the store: a second server on it must not touch a directory.
         let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;

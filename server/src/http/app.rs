@@ -14,6 +14,7 @@ use super::access::{Access, Scope};
 use super::config::{HttpConfig, ServeConfig};
 use super::disk::Disk;
 use super::followers::Followers;
+use super::places::Places;
 use super::problem::{self, Problem};
 use super::rate::Rates;
 #[cfg(feature = "otlp")]
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub(crate) connections: Arc<Semaphore>,
     /// The requests of HTTP/2 that may still be under way.
     pub(crate) streams: Arc<Semaphore>,
+    /// The threads that serve connections and may do short work meanwhile.
+    pub(crate) places: Arc<Places>,
     /// Whether the store may be verified: one at a time is enough.
     pub(crate) verifying: Arc<Semaphore>,
     /// How the directory of the store is read beside it.
@@ -91,6 +94,7 @@ impl App {
             imports: places(IMPORTS_MAX),
             connections: places(config.connections_max),
             streams: places(config.connections_max),
+            places: Arc::new(Places::of_runtime()),
             verifying: places(1),
             to_read,
             disk: Disk::default(),
@@ -132,8 +136,7 @@ impl App {
         self.config.cloud_events_source.as_str()
     }
 
-    /// Runs work that may wait for the disk, for another thread or for a long computation. The threads that serve
-    /// connections must not: there are as few of them as processors, and one that waits serves nobody.
+    /// Runs work that may wait for the disk, for another thread or for a long computation, on a thread that serves nobody.
     pub(crate) async fn blocking<T: Send + 'static>(
         self: &Arc<App>,
         work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,

@@ -15,6 +15,7 @@ use super::answer::{self, etag};
 use super::app::{App, StreamPath};
 use super::body::{HeldBody, kind_of, require_json};
 use super::paths;
+use super::places::Work;
 use super::problem::{self, Problem};
 use super::receipt::{AppendedAnswer, PublishedAnswer, StreamAnswer, TransactionAnswer};
 use super::submission::Submission;
@@ -38,7 +39,7 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
     let condition = sent.condition()?;
     let kind = kind_of(sent.headers())?;
     let (asked, has_key, trace) = (condition.clone(), sent.has_key(), sent.traceparent());
-    let committed = sent.commit(move |app, body| {
+    let committed = sent.commit(Work::Short, move |app, body| {
         let sent = parse(app, body, &kind)?;
         let events = traced(of_stream(sent.events, &stream)?, trace.as_ref());
         let expected = asked.resolve(&app.store, &stream, has_key)?;
@@ -56,7 +57,7 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
 async fn publish(sent: Submission) -> Result<Response, Problem> {
     sent.without_condition("publishing sets no condition; append to /events/{stream} to set one")?;
     let (kind, access, trace) = (kind_of(sent.headers())?, sent.access().clone(), sent.traceparent());
-    let committed = sent.commit(move |app, body| {
+    let committed = sent.commit(Work::Short, move |app, body| {
         let sent = parse(app, body, &kind)?;
         let one = sent.events.len() == 1 && !sent.is_list;
         Ok((published(sent.events, &access, trace.as_ref())?, one))
@@ -74,7 +75,8 @@ async fn transact(sent: Submission) -> Result<Response, Problem> {
     )?;
     require_json(sent.headers())?;
     let (access, trace) = (sent.access().clone(), sent.traceparent());
-    let committed = sent.commit(move |app, body| {
+    // A condition may look at any number of events.
+    let committed = sent.commit(Work::Long, move |app, body| {
         let transaction = parse_transaction(body.bytes(), app.store.limits().append_events_max)?;
         Ok((transaction_append(transaction, &access, trace.as_ref())?, ()))
     });

@@ -1,5 +1,7 @@
 //! Events as an answer: lines without an end in sight, a page with a way to the next, CloudEvents as a list or one alone.
 
+use std::sync::Arc;
+
 use annals::{Direction, Error, Position, RecordedEvent, Snapshot, StreamVersion};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -9,6 +11,7 @@ use super::accept::{CLOUD_BATCH, CLOUD_EVENT, JSON, NDJSON, negotiate};
 use super::answer::with_type;
 use super::app::App;
 use super::chunks::{self, Steps};
+use super::places::Places;
 use super::problem::{self, Problem};
 use crate::wire::{
     Form, Params, cloud_attributes, cloud_body, encode_value, parse_direction, write_cloud_event,
@@ -78,10 +81,12 @@ impl Listing {
     /// The answer with these events.
     pub(super) fn answer(self, app: &App, events: Opened, next: Next) -> Result<Response, Problem> {
         let (media_type, body) = match self {
-            Listing::Lines => (NDJSON, chunks::begin(Lines { events, form: Form::Line, snapshot: None })),
+            Listing::Lines => (NDJSON, lines(events, Form::Line, None)),
             Listing::Page => {
                 let limit = next.params.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT);
-                (JSON, chunks::begin(Page { events, limit, written: 0, last: None, next: Some(next) }))
+                let places = events.places.clone();
+                let page = Page { events, limit, written: 0, last: None, next: Some(next) };
+                (JSON, chunks::begin(page, places))
             }
             Listing::Batch => (CLOUD_BATCH, batch(app, events)),
             Listing::One => {
@@ -97,12 +102,18 @@ impl Listing {
 
 /// Events as a batch of CloudEvents.
 pub(super) fn batch(app: &App, events: Opened) -> Body {
-    chunks::begin(Batch { events, no_source: app.no_source().to_owned(), begun: false })
+    let places = events.places.clone();
+    chunks::begin(Batch { events, no_source: app.no_source().to_owned(), begun: false }, places)
 }
 
 /// Lines that begin with the type and the data, behind a snapshot if there is one.
 pub(super) fn replay_lines(events: Opened, snapshot: Option<Snapshot>) -> Body {
-    chunks::begin(Lines { events, form: Form::Replay, snapshot })
+    lines(events, Form::Replay, snapshot)
+}
+
+fn lines(events: Opened, form: Form, snapshot: Option<Snapshot>) -> Body {
+    let places = events.places.clone();
+    chunks::begin(Lines { events, form, snapshot }, places)
 }
 
 /// The event that is asked for alone.
@@ -154,6 +165,8 @@ fn in_headers(event: &RecordedEvent, no_source: &str) -> Result<Response, Proble
 pub(super) struct Opened {
     first: Option<RecordedEvent>,
     rest: Box<dyn Iterator<Item = Result<RecordedEvent, Error>> + Send>,
+    /// Where a chunk of them may be made at once.
+    places: Option<Arc<Places>>,
 }
 
 impl Opened {
@@ -161,7 +174,12 @@ impl Opened {
         mut events: impl Iterator<Item = Result<RecordedEvent, Error>> + Send + 'static,
     ) -> Result<Opened, Error> {
         let first = events.next().transpose()?;
-        Ok(Opened { first, rest: Box::new(events) })
+        Ok(Opened { first, rest: Box::new(events), places: None })
+    }
+
+    /// The same, when none are left out, so that the next ones are never far.
+    pub(super) fn dense(self, app: &App) -> Opened {
+        Opened { places: Some(Arc::clone(&app.places)), ..self }
     }
 
     /// Whether there is none.

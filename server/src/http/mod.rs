@@ -32,6 +32,7 @@ mod openapi;
 mod packing;
 mod paths;
 mod patient;
+mod places;
 mod problem;
 mod rate;
 mod read;
@@ -53,6 +54,7 @@ mod verifying;
 
 pub(crate) use access::Scope;
 pub(crate) use config::{HttpConfig, ServeConfig, quoted};
+pub(crate) use places::threads;
 pub(crate) use rate::Rate;
 pub(crate) use serve::serve;
 #[cfg(feature = "otlp")]

@@ -15,6 +15,7 @@ use super::answer::{etag, has, header_value, not_modified, tag, with_type};
 use super::app::{App, EventPath, StreamPath};
 use super::listing::{Cursor, Listing, Next, Opened, batch, replay_lines};
 use super::paths;
+use super::places::Work;
 use super::problem::{self, Problem};
 use crate::wire::{
     EVENT_PARAMS, Params, QUERY_PARAMS, STREAM_PARAMS, WireError, parse_after, parse_query, parse_read,
@@ -41,7 +42,9 @@ async fn read_all(
     let listing = Listing::asked(&headers, &params)?;
     app.blocking(move |app| {
         let head = app.store.head();
-        let read = parse_read(&params, None, || head)?.query(access.narrowed(parse_query(&params)?));
+        let query = access.narrowed(parse_query(&params)?);
+        let is_dense = query.matches_all();
+        let read = parse_read(&params, None, || head)?.query(query);
         let before = params.number("before")?.map(Position::new);
         // Where events go, what lies behind the head changes, too.
         let is_past = before.is_some_and(|before| before <= head.next())
@@ -51,7 +54,7 @@ async fn read_all(
         if let Some(etag) = etag.as_ref().filter(|etag| has(&headers, etag)) {
             return Ok(not_modified(etag.clone()));
         }
-        let events = open(app, read, listing, &params)?;
+        let events = open(app, read, listing, &params, is_dense)?;
         tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Position)?), etag)
     })
     .await
@@ -65,7 +68,9 @@ async fn read_stream(
 ) -> Result<Response, Problem> {
     let params = app.asked(&uri, &[QUERY_PARAMS, STREAM_PARAMS, EVENT_PARAMS])?;
     let listing = Listing::asked(&headers, &params)?;
-    app.blocking(move |app| {
+    // Events that are left out are looked at as well.
+    let work = if params.has_any(QUERY_PARAMS) { Work::Long } else { Work::Short };
+    app.does(work, move |app| {
         let read = parse_read(&params, Some(stream.clone()), || app.store.head())?;
         let info = shown_info(app, &stream)?;
         let keeps_everything = app.store.stream_keeps_everything(&stream)?;
@@ -79,7 +84,7 @@ async fn read_stream(
         }
         // What is appended from here on is left out, so that the events are those that the tag stands for.
         let to = params.number("to")?.map_or(info.version, |to| info.version.min(to.into()));
-        let events = open(app, read.to(to), listing, &params)?;
+        let events = open(app, read.to(to), listing, &params, work == Work::Short)?;
         let mut response =
             tagged(listing.answer(app, events, Next::of(&uri, params, Cursor::Version)?), etag)?;
         if may_lack_some {
@@ -177,7 +182,7 @@ async fn replay(
             if let Some(snapshot) = &snapshot {
                 read = read.from(snapshot.version.next());
             }
-            let events = Opened::new(app.store.read(read)?)?;
+            let events = Opened::new(app.store.read(read)?)?.dense(app);
             Ok(match media_type {
                 CLOUD_BATCH => batch(app, events),
                 _ => replay_lines(events, snapshot),
@@ -230,7 +235,8 @@ fn no_event(id: &EventId) -> Problem {
     .with("eventId", id.to_string())
 }
 
-fn open(app: &App, read: Read, listing: Listing, params: &Params) -> Result<Opened, Problem> {
+fn open(app: &App, read: Read, listing: Listing, params: &Params, is_dense: bool) -> Result<Opened, Problem> {
     let read = read.limit(listing.reach(params.number("limit")?));
-    Ok(Opened::new(app.store.read(read)?)?)
+    let events = Opened::new(app.store.read(read)?)?;
+    Ok(if is_dense { events.dense(app) } else { events })
 }

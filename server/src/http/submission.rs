@@ -14,6 +14,7 @@ use super::access::{Access, Bearer};
 use super::app::{App, params_of};
 use super::body::{BodyLimit, HeldBody, read_whole};
 use super::condition::Condition;
+use super::places::Work;
 use super::problem::Problem;
 use super::token::Hash;
 use super::traffic::traceparent_of;
@@ -21,6 +22,9 @@ use crate::wire::Params;
 
 /// The header with the client's name for a request.
 const HEADER: &str = "idempotency-key";
+
+/// A body that is parsed in less time than it takes to have another thread do it.
+const SHORT_BYTES_MAX: usize = 64 << 10;
 
 /// A request that appends. Its body is still on the way, so that what is wrong with its head is told without it.
 pub(super) struct Submission {
@@ -91,17 +95,19 @@ impl Submission {
 
     /// Reads the body whole, makes an append of it, hands that over and awaits its outcome.
     ///
-    /// `make` runs on a thread that may block: parsing takes long for a large body, and handing over waits while the
-    /// store's queue is full. What it gives beside the append comes back beside the receipt.
+    /// Parsing takes long for a large body, and handing over looks for the streams, waits while the store's queue is full, and does
+    /// what `work` says beside that. What `make` gives beside the append comes back beside the receipt.
     pub(super) async fn commit<T: Send + 'static>(
         self,
+        work: Work,
         make: impl FnOnce(&App, &HeldBody) -> Result<(Append, T), Problem> + Send + 'static,
     ) -> Result<(Receipt, T), Problem> {
         let bytes_max = self.app.store.limits().append_bytes_max;
         let limit = BodyLimit { name: "appendBytesMax", bytes_max };
         let key = self.key;
         let body = read_whole(&self.app, &self.headers, self.body, limit).await?;
-        let handed_over = self.app.blocking(move |app| {
+        let work = if body.bytes().len() > SHORT_BYTES_MAX { Work::Long } else { work };
+        let handed_over = self.app.does(work, move |app| {
             let (mut append, beside) = make(app, &body)?;
             drop(body);
             if let Some(key) = key {
