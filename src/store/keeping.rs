@@ -78,7 +78,12 @@ impl EventStore {
     ///
     /// [`Error::Damaged`] or [`Error::Io`] when that cannot be read.
     pub fn stream_keeps_everything(&self, stream: &StreamName) -> Result<bool, Error> {
-        let (_, settings_version) = self.running()?.lifecycles.of_with_version(stream)?;
+        let lifecycles = &self.running()?.lifecycles;
+        // In a store without any, nothing is looked up.
+        if lifecycles.newest() == Position::START {
+            return Ok(true);
+        }
+        let (_, settings_version) = lifecycles.of_with_version(stream)?;
         Ok(settings_version == StreamVersion::START)
     }
 
