@@ -22,6 +22,7 @@ use super::spans::Spans;
 use super::tls::Tls;
 use super::token::Tokens;
 use super::traffic::{TARGET, Traffic};
+use super::turns::Turns;
 use crate::wire::{EVENT_PARAMS, LIVE_PARAMS, Params, STREAM_PARAMS};
 
 /// Imports that run at one time. Each holds a thread while its body arrives; further ones wait.
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) spans: Option<Spans>,
     /// The live streams.
     pub(crate) followers: Arc<Followers>,
+    /// Whose turn it is among them.
+    pub(crate) turns: Arc<Turns>,
     /// What clients have asked.
     pub(crate) rates: Rates,
     /// Whether the log has a line for each request.
@@ -101,6 +104,7 @@ impl App {
             #[cfg(feature = "otlp")]
             spans,
             followers: Followers::new(config.subscribers_max),
+            turns: Turns::new(),
             traffic: Traffic::new(),
             config,
             stopping,

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use annals::{Delivery, Position, RecordedEvent, Subscribe, SubscriptionStream};
@@ -30,6 +30,7 @@ use super::followers::Follower;
 use super::packing::AsItComes;
 use super::paths;
 use super::problem::{self, Problem};
+use super::turns::{Turn, Turns};
 use crate::wire::{
     Form, LIVE_PARAMS, Params, QUERY_PARAMS, parse_after, parse_query, write_cloud_event, write_data,
     write_event, write_number,
@@ -83,6 +84,9 @@ async fn follow(
         stopped: Box::pin(stopped(app.stopping.clone())),
         ended: false,
         follower,
+        turns: Arc::clone(&app.turns),
+        turn: None,
+        chunk_bytes: 0,
     };
     let mut response = with_type(StatusCode::OK, media_type, Body::from_stream(live));
     response.extensions_mut().insert(AsItComes);
@@ -122,6 +126,11 @@ struct Live {
     ended: bool,
     /// Its place among the live streams.
     follower: Follower,
+    turns: Arc<Turns>,
+    /// Its place among those whom an append concerns, since it was first polled.
+    turn: Option<(Arc<Turn>, Waker)>,
+    /// The length of the last chunk: the next one is likely to be about as long.
+    chunk_bytes: usize,
 }
 
 impl Stream for Live {
@@ -158,6 +167,12 @@ impl Stream for Live {
 impl Live {
     /// Writes what there is to deliver, up to a chunk.
     fn take_deliveries(&mut self, context: &mut Context<'_>) -> Vec<u8> {
+        let (turn, woken_in_turn) = self.turn.get_or_insert_with(|| {
+            let turn = Turn::new(&self.turns, context.waker());
+            (Arc::clone(&turn), Waker::from(turn))
+        });
+        turn.is_of(context.waker());
+        let mut context = Context::from_waker(woken_in_turn);
         let mut out = Vec::new();
         while !self.ended && out.len() < CHUNK_BYTES {
             if self.writer.is_at_end() {
@@ -165,8 +180,13 @@ impl Live {
                 self.ended = true;
                 break;
             }
-            match self.subscription.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(delivery))) => self.writer.write(&mut out, &delivery),
+            match self.subscription.as_mut().poll_next(&mut context) {
+                Poll::Ready(Some(Ok(delivery))) => {
+                    if out.capacity() == 0 {
+                        out.reserve(self.chunk_bytes);
+                    }
+                    self.writer.write(&mut out, &delivery);
+                }
                 Poll::Ready(Some(Err(error))) => {
                     self.writer.write_error(&mut out, &error.into());
                     self.ended = true;
@@ -174,6 +194,9 @@ impl Live {
                 Poll::Ready(None) => self.ended = true,
                 Poll::Pending => break,
             }
+        }
+        if !out.is_empty() {
+            self.chunk_bytes = out.len().min(CHUNK_BYTES);
         }
         out
     }

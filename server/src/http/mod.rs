@@ -49,6 +49,7 @@ mod submission;
 mod tls;
 mod token;
 mod traffic;
+mod turns;
 mod unpacking;
 mod verifying;
 

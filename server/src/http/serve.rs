@@ -48,6 +48,8 @@ pub(crate) async fn serve(
     });
 
     tokio::spawn(unless_stopping(stopping.clone(), attend(Arc::clone(&app))));
+    let turns = Arc::clone(&app.turns);
+    let usher = tokio::spawn(async move { turns.usher().await });
     let router = router(Arc::clone(&app));
     let mut connections = JoinSet::new();
     while let Some((socket, peer, place)) =
@@ -67,6 +69,7 @@ pub(crate) async fn serve(
     // A reader that does not read must not keep the process alive: those that are left are dropped with the set.
     let all_ended = async { while connections.join_next().await.is_some() {} };
     drop(timeout(stop_wait_max, all_ended).await);
+    usher.abort();
     #[cfg(feature = "otlp")]
     if app.spans.is_some() {
         // What it waits for is the collector, and not for long.
