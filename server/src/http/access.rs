@@ -43,10 +43,24 @@ pub(crate) struct Bearer {
     pub(crate) rate: Rate,
 }
 
+/// Kinds of things to do, a bit each: every request has some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Scopes(u8);
+
+impl Scopes {
+    fn of(scopes: &[Scope]) -> Scopes {
+        Scopes(scopes.iter().fold(0, |bits, scope| bits | 1 << *scope as u8))
+    }
+
+    fn has(self, scope: Scope) -> bool {
+        self.0 & 1 << scope as u8 != 0
+    }
+}
+
 /// What a request may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
-    scopes: Vec<Scope>,
+    scopes: Scopes,
     /// The beginnings of the names of its streams; none is every stream.
     prefixes: Option<Arc<[String]>>,
 }
@@ -54,15 +68,15 @@ pub(crate) struct Access {
 impl Access {
     /// Everything: where nobody is asked for a token.
     pub(crate) fn everything() -> Access {
-        Access { scopes: vec![Scope::Read, Scope::Append, Scope::Admin], prefixes: None }
+        Access { scopes: Scopes::of(&[Scope::Read, Scope::Append, Scope::Admin]), prefixes: None }
     }
 
     pub(crate) fn of(scopes: &[Scope], prefixes: &[String]) -> Access {
-        Access { scopes: scopes.to_vec(), prefixes: (!prefixes.is_empty()).then(|| prefixes.into()) }
+        Access { scopes: Scopes::of(scopes), prefixes: (!prefixes.is_empty()).then(|| prefixes.into()) }
     }
 
     pub(crate) fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope)
+        self.scopes.has(scope)
     }
 
     /// Refuses a kind of things that it may not do.

@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicU64;
 
 use annals::{EventId, EventStore, Options, StreamName};
 use axum::extract::{FromRequestParts, Path};
-use axum::http::Uri;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Uri};
 use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Scope};
+use super::answer::header_value;
 use super::config::{HttpConfig, ServeConfig};
 use super::disk::Disk;
 use super::followers::Followers;
@@ -31,6 +32,8 @@ pub(crate) const IMPORTS_MAX: usize = 8;
 /// The state of the server.
 pub(crate) struct App {
     pub(crate) store: EventStore,
+    /// The id of its history, which stays the same while it is open.
+    pub(crate) history: HeaderValue,
     /// The address it listens on.
     pub(crate) listen: SocketAddr,
     pub(crate) config: HttpConfig,
@@ -86,6 +89,7 @@ impl App {
         } = config;
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         App {
+            history: header_value(&store.history().to_string()),
             store,
             listen,
             tokens,

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::access::{Access, Bearer, Scope};
-use super::answer::{self, header_value};
+use super::answer;
 use super::app::App;
 use super::body::drained;
 use super::cors;
@@ -48,7 +48,7 @@ pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: N
     if let Some(origin) = page {
         cors::let_in(&mut response, origin);
     }
-    response.headers_mut().insert(answer::HISTORY, header_value(&app.store.history().to_string()));
+    response.headers_mut().insert(answer::HISTORY, app.history.clone());
     packing::packed(response, takes_gzip)
 }
 

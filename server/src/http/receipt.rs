@@ -1,7 +1,7 @@
 //! Receipts as answers: what an append, a publish and a transaction tell of the events they wrote.
 
-use annals::{AppendedEvent, Position, Receipt, StreamReceipt, StreamVersion};
-use serde::Serialize;
+use annals::{AppendedEvent, EventId, Position, Receipt, StreamReceipt, StreamVersion};
+use serde::{Serialize, Serializer};
 
 /// The answer to an append to one stream.
 #[derive(Serialize)]
@@ -27,13 +27,14 @@ pub(crate) struct StreamAnswer<'a> {
     stream_version: StreamVersion,
     /// The position of the last event.
     position: Option<Position>,
-    events: Vec<EventAnswer>,
+    events: Vec<EventAnswer<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EventAnswer {
-    event_id: String,
+struct EventAnswer<'a> {
+    #[serde(serialize_with = "shown")]
+    event_id: &'a EventId,
     stream_version: StreamVersion,
     position: Position,
 }
@@ -42,7 +43,8 @@ struct EventAnswer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PublishedAnswer<'a> {
-    event_id: String,
+    #[serde(serialize_with = "shown")]
+    event_id: &'a EventId,
     status: &'static str,
     stream: &'a str,
     stream_version: StreamVersion,
@@ -62,13 +64,14 @@ impl<'a> From<&'a StreamReceipt> for StreamAnswer<'a> {
     }
 }
 
-impl From<&AppendedEvent> for EventAnswer {
-    fn from(event: &AppendedEvent) -> EventAnswer {
-        EventAnswer {
-            event_id: event.id.to_string(),
-            stream_version: event.stream_version,
-            position: event.position,
-        }
+/// Writes an id into the answer itself.
+fn shown<S: Serializer>(id: &&EventId, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(id)
+}
+
+impl<'a> From<&'a AppendedEvent> for EventAnswer<'a> {
+    fn from(event: &'a AppendedEvent) -> EventAnswer<'a> {
+        EventAnswer { event_id: &event.id, stream_version: event.stream_version, position: event.position }
     }
 }
 
@@ -81,9 +84,9 @@ impl<'a> PublishedAnswer<'a> {
         answers
     }
 
-    fn of(stream: &'a StreamReceipt, event: &AppendedEvent) -> PublishedAnswer<'a> {
+    fn of(stream: &'a StreamReceipt, event: &'a AppendedEvent) -> PublishedAnswer<'a> {
         PublishedAnswer {
-            event_id: event.id.to_string(),
+            event_id: &event.id,
             status: "PUBLISHED",
             stream: stream.stream.as_str(),
             stream_version: event.stream_version,

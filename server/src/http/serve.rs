@@ -24,8 +24,7 @@ use super::problem::{self, Problem};
 #[cfg(feature = "otlp")]
 use super::spans::Spans;
 use super::{
-    append, guard, import, keeping, live, metrics, openapi, read, snapshots, status, streams, traffic,
-    verifying,
+    append, import, keeping, live, metrics, openapi, read, snapshots, status, streams, traffic, verifying,
 };
 
 /// How long to wait when no connection can be accepted, as when too many files are open.
@@ -123,7 +122,6 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(problem::METHOD, "the resource does not have this method; use one that the `Allow` header of this answer names")
         })
-        .layer(from_fn_with_state(Arc::clone(&app), guard::check))
         .layer(from_fn_with_state(Arc::clone(&app), traffic::measure))
         .with_state(app)
 }

@@ -19,6 +19,7 @@ use tracing::{error, info};
 use super::access::Bearer;
 use super::app::App;
 use super::exposition::Exposition;
+use super::guard;
 use super::paths;
 use super::problem::{Problem, Told};
 use super::request_id::{self, RequestIds};
@@ -127,14 +128,15 @@ impl Durations {
     }
 }
 
-/// Names a request, and counts it once its answer begins.
+/// Names a request, has it checked and answered, and counts it once its answer begins.
 pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let method = told_apart(request.method());
     let id = app.traffic.ids.of(request.headers());
     let trace = app.tells_of_traces().then(|| traceparent_of(request.headers())).flatten();
-    let mut response = next.run(request).await;
+    // No layer of its own: each costs a request a move of all that it has, and a box.
+    let mut response = guard::check(State(Arc::clone(&app)), request, next).await;
     let path = path.as_ref().map_or(OTHER, MatchedPath::as_str);
     let took = begun.elapsed();
     app.traffic.count(path, method, response.status(), took);

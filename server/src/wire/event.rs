@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::WireError;
 use super::text::Text;
 
-/// Every field an event has. The order is that of [`Fields`].
+/// Every field an event has. The order is that of [`Name`] and of [`Fields`].
 const NAMES: [&str; 16] = [
     "type",
     "data",
@@ -35,11 +35,38 @@ const NAMES: [&str; 16] = [
     "recordedAt",
 ];
 
+/// A field, by its place among the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Type,
+    Data,
+    DataBase64,
+    DataContentType,
+    Id,
+    Timestamp,
+    Source,
+    Traceparent,
+    Metadata,
+    Version,
+    RoutingKey,
+    CacheInvalidation,
+    Stream,
+    StreamVersion,
+    Position,
+    RecordedAt,
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        NAMES[self as usize]
+    }
+}
+
 /// The fields that only the store sets.
-const READ_ONLY: [&str; 3] = ["streamVersion", "position", "recordedAt"];
+const READ_ONLY: [Name; 3] = [Name::StreamVersion, Name::Position, Name::RecordedAt];
 
 /// The fields that stand for a field of the metadata.
-const SHORTHANDS: [&str; 3] = ["version", "routingKey", "cacheInvalidation"];
+const SHORTHANDS: [Name; 3] = [Name::Version, Name::RoutingKey, Name::CacheInvalidation];
 
 /// Why an event is read, which decides about the fields that only the store sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,23 +92,23 @@ pub(crate) struct WireEvent {
 pub(crate) fn parse_event(json: &[u8], purpose: Purpose) -> Result<WireEvent, WireError> {
     let fields: Fields<'_> = serde_json::from_slice(json).map_err(|error| WireError::json(&error))?;
     fields.check(purpose)?;
-    let event_type = fields.text("type")?.ok_or_else(|| {
+    let event_type = fields.text(Name::Type)?.ok_or_else(|| {
         WireError::field("type", "is missing; say what kind of fact this is, such as order.created")
     })?;
     let event_type = EventType::parse(&event_type).map_err(|error| WireError::field("type", error))?;
 
     let mut event = NewEvent::new(event_type.clone(), fields.data()?);
-    if let Some(id) = fields.text("id")? {
+    if let Some(id) = fields.text(Name::Id)? {
         event = event.id(EventId::parse(&id).map_err(|error| WireError::field("id", error))?);
     }
-    if let Some(time) = fields.text("timestamp")? {
+    if let Some(time) = fields.text(Name::Timestamp)? {
         event =
             event.timestamp(Timestamp::parse(&time).map_err(|error| WireError::field("timestamp", error))?);
     }
-    if let Some(source) = fields.text("source")? {
+    if let Some(source) = fields.text(Name::Source)? {
         event = event.source(Source::parse(&source).map_err(|error| WireError::field("source", error))?);
     }
-    if let Some(text) = fields.text("traceparent")? {
+    if let Some(text) = fields.text(Name::Traceparent)? {
         let what = "is no traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let traceparent = Traceparent::parse(&text).ok_or_else(|| WireError::field("traceparent", what))?;
         event = event.or_traceparent(&traceparent);
@@ -89,7 +116,7 @@ pub(crate) fn parse_event(json: &[u8], purpose: Purpose) -> Result<WireEvent, Wi
     if let Some(metadata) = fields.metadata()? {
         event = event.metadata(metadata);
     }
-    let stream = match fields.text("stream")? {
+    let stream = match fields.text(Name::Stream)? {
         Some(name) => Some(StreamName::parse(&name).map_err(|error| WireError::field("stream", error))?),
         None => None,
     };
@@ -105,17 +132,16 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The value of a field. `null` says the same as leaving the field out, except as data.
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        let at = NAMES.iter().position(|known| *known == name)?;
-        self.values[at].filter(|value| name == "data" || value.get() != "null")
+    fn get(&self, name: Name) -> Option<&'a RawValue> {
+        self.values[name as usize].filter(|value| name == Name::Data || value.get() != "null")
     }
 
     /// The value of a field that holds a text.
-    fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, WireError> {
+    fn text(&self, name: Name) -> Result<Option<Cow<'a, str>>, WireError> {
         match self.get(name).map(|value| serde_json::from_str::<Text<'a>>(value.get())) {
             None => Ok(None),
             Some(Ok(Text(text))) => Ok(Some(text)),
-            Some(Err(_)) => Err(WireError::field(name, "is not a text; write it in double quotes")),
+            Some(Err(_)) => Err(WireError::field(name.text(), "is not a text; write it in double quotes")),
         }
     }
 
@@ -131,17 +157,17 @@ impl<'a> Fields<'a> {
         if let Some(name) = self.twice {
             return Err(WireError::field(name, "is there twice; give it once"));
         }
-        let set = READ_ONLY.into_iter().find(|name| self.get(name).is_some());
+        let set = READ_ONLY.into_iter().find(|name| self.get(*name).is_some());
         match set {
             Some(name) if purpose == Purpose::Append => {
-                Err(WireError::field(name, "is set by the store; leave it out"))
+                Err(WireError::field(name.text(), "is set by the store; leave it out"))
             }
             _ => Ok(()),
         }
     }
 
     fn data(&self) -> Result<Data, WireError> {
-        match (self.get("data"), self.text("dataBase64")?, self.text("dataContentType")?) {
+        match (self.get(Name::Data), self.text(Name::DataBase64)?, self.text(Name::DataContentType)?) {
             (Some(json), None, None) => Ok(Data::from_raw(json)),
             (None, Some(encoded), Some(content_type)) => {
                 let content_type = ContentType::parse(&content_type)
@@ -169,7 +195,7 @@ impl<'a> Fields<'a> {
 
     /// The metadata with the shorthands merged in; none when there is neither.
     fn metadata(&self) -> Result<Option<Metadata>, WireError> {
-        let mut metadata = match self.get("metadata") {
+        let mut metadata = match self.get(Name::Metadata) {
             Some(json) => {
                 let parsed = Metadata::parse(json.get().to_owned());
                 Some(parsed.map_err(|error| WireError::field("metadata", error))?)
@@ -178,8 +204,8 @@ impl<'a> Fields<'a> {
         };
         for name in SHORTHANDS {
             if let Some(value) = self.get(name) {
-                let merged = metadata.unwrap_or_default().with(name, &value);
-                metadata = Some(merged.map_err(|error| WireError::field(name, error))?);
+                let merged = metadata.unwrap_or_default().with(name.text(), &value);
+                metadata = Some(merged.map_err(|error| WireError::field(name.text(), error))?);
             }
         }
         Ok(metadata)
@@ -241,6 +267,13 @@ mod tests {
     }
 
     #[test]
+    fn each_field_has_its_name() {
+        let all = [Name::Type, Name::DataContentType, Name::Metadata, Name::Stream, Name::RecordedAt];
+        assert_eq!(all.map(Name::text), ["type", "dataContentType", "metadata", "stream", "recordedAt"]);
+        assert_eq!(Name::RecordedAt as usize + 1, NAMES.len());
+    }
+
+    #[test]
     fn an_unknown_field_is_refused_by_name() {
         let (field, what) = refusal(r#"{"type":"a","data":1,"aggregate":"x"}"#);
         assert_eq!(field.as_deref(), Some("aggregate"));
@@ -273,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_only_the_store_sets_is_refused_in_an_append_and_dropped_in_an_import() {
-        for name in READ_ONLY {
+        for name in READ_ONLY.map(Name::text) {
             let json = format!(r#"{{"type":"a","data":1,"{name}":1}}"#);
             assert_eq!(field_refused(&json), name);
             assert!(parse_event(json.as_bytes(), Purpose::Import).is_ok(), "{name}");
