@@ -37,6 +37,8 @@ pub(crate) struct Indexing {
     pub(crate) read_only: bool,
     pub(crate) backlog: Backlog,
     kept: Kept<Index>,
+    /// A file is being written. A segment that is rewritten has two parts for a while, whose files have one name.
+    writing: Mutex<()>,
 }
 
 impl Indexing {
@@ -48,7 +50,8 @@ impl Indexing {
         backlog: Backlog,
         kept_bytes_max: u64,
     ) -> Indexing {
-        Indexing { disk, hasher, read_only, backlog, kept: Kept::new(kept_bytes_max) }
+        let (kept, writing) = (Kept::new(kept_bytes_max), Mutex::default());
+        Indexing { disk, hasher, read_only, backlog, kept, writing }
     }
 }
 
@@ -300,6 +303,8 @@ impl Part {
         let written = if self.indexing.read_only || keep == Keep::InMemory {
             None
         } else {
+            // It guards no data. What a panic leaves half written is removed by whoever writes next.
+            let _writing = self.indexing.writing.lock().unwrap_or_else(PoisonError::into_inner);
             match write_whole(disk, &path, &path.with_extension("idx.tmp"), &bytes) {
                 Ok(()) => FileIndex::open(disk, &path, &wanted).ok(),
                 Err(_) => None,
