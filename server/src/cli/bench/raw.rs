@@ -42,15 +42,10 @@ impl Raw {
         Ok(Raw { file, bytes: vec![0x5a; bytes as usize], at: 0 })
     }
 
-    /// Bytes of one write.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
     /// Writes and syncs so many times, and adds how long each took.
     pub(super) fn write(&mut self, count: u64, times: &mut Vec<Duration>) -> Result<(), Failure> {
         for _ in 0..count {
-            let len = self.bytes();
+            let len = self.bytes.len() as u64;
             if self.at + len > FILE_BYTES {
                 self.at = 0;
             }
