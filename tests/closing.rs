@@ -7,7 +7,8 @@ use std::thread;
 
 use annals::testkit::SimDisk;
 use annals::{
-    Append, AppendError, Clock, Error, EventStore, ExpectedVersion, OpenError, Options, Ticket, Timestamp,
+    Append, AppendError, Clock, Error, EventStore, ExpectedVersion, OpenError, Options, Retention, Scavenge,
+    Ticket, Timestamp,
 };
 
 use crate::groups::{Gate, gated};
@@ -108,4 +109,79 @@ fn a_commit_that_panics_leaves_nobody_in_the_queue_without_an_answer() {
     assert!(matches!(refused, Err(AppendError::Store(Error::Failed { .. }))), "{refused:?}");
     assert!(matches!(store.close(), Err(Error::Failed { .. })), "it is not closed as if it were whole");
     assert_eq!(everything(&open(on(&disk))).len(), 1);
+}
+
+/// How much a clean close leaves unsealed in these tests.
+const SHORT: u64 = 10_000;
+
+/// A store that was closed with so many events of 1,000 bytes in its only segment.
+fn closed_with(disk: &SimDisk, events: u64) -> Vec<(String, u64, u64)> {
+    let store = open(on(disk).unsealed_bytes_max(SHORT));
+    append(&store, "s", (1..=events).map(|n| large_event(n, 1000)));
+    let all = everything(&store);
+    store.close().expect("closed");
+    all
+}
+
+fn segments_and_indexes(disk: &SimDisk) -> (usize, usize) {
+    let of = |ending| disk.paths().iter().filter(|path| path.to_string_lossy().ends_with(ending)).count();
+    (of(".seg"), of(".idx"))
+}
+
+#[test]
+fn a_clean_close_seals_a_long_segment_so_that_the_next_opening_finds_an_index() {
+    let disk = SimDisk::new(1);
+    let all = closed_with(&disk, 20);
+    assert_eq!(segments_and_indexes(&disk), (2, 1));
+    assert_eq!(everything(&open(on(&disk).read_only(true))), all);
+
+    let store = open(on(&disk).unsealed_bytes_max(SHORT));
+    assert_eq!(store.torn_tail(), None);
+    assert_eq!(everything(&store), all);
+    let info = store.stream(&stream("s")).expect("readable").expect("was written");
+    assert_eq!(info.version, version(20));
+    store.close().expect("closed");
+    assert_eq!(segments_and_indexes(&disk), (2, 1), "what has no events is not sealed");
+
+    let store = open(on(&disk));
+    assert_eq!(append(&store, "s", [event(21)]).position.get(), 21);
+    assert_eq!(everything(&store)[..20], all);
+}
+
+#[test]
+fn a_clean_close_leaves_a_short_segment_to_be_gone_on_with() {
+    let disk = SimDisk::new(1);
+    for n in 1..=3 {
+        let store = open(on(&disk).unsealed_bytes_max(SHORT));
+        append(&store, "s", [large_event(n, 1000)]);
+        store.close().expect("closed");
+        assert_eq!(segments_and_indexes(&disk), (1, 0));
+    }
+    assert_eq!(everything(&open(on(&disk))).len(), 3);
+}
+
+#[test]
+fn a_store_without_space_for_another_segment_is_closed_as_it_is() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk).unsealed_bytes_max(SHORT).background(false));
+    append(&store, "s", (1..=20).map(|n| large_event(n, 1000)));
+    disk.set_capacity(0);
+    store.close().expect("a close needs no space");
+    assert_eq!(segments_and_indexes(&disk), (1, 0));
+    let store = open(on(&disk));
+    assert_eq!((store.torn_tail(), everything(&store).len()), (None, 20));
+}
+
+#[test]
+fn the_retention_of_the_store_keeps_the_newest_segment_also_when_a_close_has_sealed_it() {
+    for retention in [
+        Retention { max_bytes: Some(1), ..Retention::default() },
+        Retention { max_age: Some(std::time::Duration::ZERO), ..Retention::default() },
+    ] {
+        let disk = SimDisk::new(1);
+        let all = closed_with(&disk, 20);
+        let store = open(on(&disk).retention(retention));
+        store.scavenge(&Scavenge::new().everything(true)).expect("has nothing to drop");
+        assert_eq!(everything(&store), all);
+    }
 }

@@ -1,8 +1,13 @@
 //! What a run measured: named numbers, which one process prints and another reads.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 
 use crate::store::Result;
 
@@ -81,11 +86,29 @@ pub fn used_bytes(dir: &Path) -> Result<u64> {
         used += match path.is_dir() {
             true => used_bytes(&path)?,
             false => {
-                let bytes = std::fs::read(&path)?;
+                let mut bytes = Vec::new();
+                let file = File::open(&path)?;
+                (&file).take(end_of_data(&file)?).read_to_end(&mut bytes)?;
                 let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
                 end.next_multiple_of(4096)
             }
         };
     }
     Ok(used)
+}
+
+/// Where the last bytes end that were ever written. Reading further would put pages of zeros into the system's cache, and whoever
+/// opens the file next would find them there.
+fn end_of_data(file: &File) -> Result<u64> {
+    let mut end = 0;
+    loop {
+        match seek(file, SeekFrom::Data(end)) {
+            Ok(begin) => end = seek(file, SeekFrom::Hole(begin))?,
+            Err(Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Reading begins where seeking has left off.
+    seek(file, SeekFrom::Start(0))?;
+    Ok(end)
 }

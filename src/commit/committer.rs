@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::ahead::Ahead;
 use super::background::Background;
 use super::counters::{CommitMetrics, Counters};
+use super::end::End;
 use super::group::Group;
 use super::outcomes::Outcomes;
 use super::prepared::{Prepared, Warmed};
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     /// Among how many of the newest events ids are looked up.
     pub(super) repeat_window: u64,
     idempotency_window: Duration,
+    /// How much of the log a clean close leaves to the next open to read.
+    unsealed_bytes_max: u64,
     /// What is to be done when a segment has been sealed.
     on_seal: Option<OnSeal>,
     /// It is to be done already.
@@ -68,13 +71,6 @@ pub(super) struct Shared {
 
 /// Slow work that follows the sealing of a segment.
 pub(crate) type OnSeal = Arc<dyn Fn() + Send + Sync>;
-
-/// The end of the log, with the index that grows with it. Only the leader touches it.
-pub(super) struct End {
-    pub(super) writer: LogWriter,
-    pub(super) memory: Arc<MemoryIndex>,
-    pub(super) part: Arc<Part>,
-}
 
 /// An append in the queue or in a group.
 pub(super) struct Pending {
@@ -113,6 +109,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) repeat_window: u64,
     pub(crate) idempotency_window: Duration,
+    pub(crate) unsealed_bytes_max: u64,
     pub(crate) on_seal: Option<OnSeal>,
     pub(crate) background: bool,
 }
@@ -137,6 +134,7 @@ impl Committer {
             counters: Counters::default(),
             repeat_window: parts.repeat_window,
             idempotency_window: parts.idempotency_window,
+            unsealed_bytes_max: parts.unsealed_bytes_max,
             on_seal: parts.on_seal,
             on_seal_waits: Arc::default(),
             failed: Mutex::default(),
@@ -263,14 +261,16 @@ impl Committer {
             // A panic of the thread has been reported by the panic hook.
             let _ = thread.join();
         }
-        self.shared.background.stop();
-        self.shared.rebuild.stop();
         let Some(mut end) = lock(&self.shared.end).take() else { return Ok(()) };
         let closed = match self.shared.failure() {
-            None => end.writer.close(),
+            None => self.shared.seal_long(&mut end).and_then(|()| end.writer.close()),
             // What a failed log holds beyond the durable position is unknown: the next open finds out.
             Some(failure) => Err(failure),
         };
+        // The directory is held on to while the last indexes are written.
+        self.shared.background.stop();
+        self.shared.rebuild.stop();
+        drop(end);
         self.shared.visible.close();
         closed
     }
@@ -292,9 +292,25 @@ impl Shared {
         *lock(&self.no_space) = error.cloned();
     }
 
+    /// Seals the active segment where the next open would have much of it to read. Without space for the next one it stays
+    /// as it is.
+    fn seal_long(&self, end: &mut End) -> Result<(), Error> {
+        let is_empty = end.memory.events() == 0 || end.writer.is_sealed();
+        if is_empty || end.writer.frames_bytes() <= self.unsealed_bytes_max {
+            return Ok(());
+        }
+        let ahead = self.next_segment.take();
+        // One that was made ahead is full of zeros, which the next open would have to read.
+        match (self.roll.blank(end.writer.segment().number().next(), 0), ahead) {
+            (Ok(blank), _) | (Err(Error::NoSpace { .. }), Some(blank)) => end.roll(self, blank),
+            (Err(_), _) => Ok(()),
+        }
+    }
+
     /// Does what follows the sealing of a segment, on the thread for slow work, if there is one.
     fn after_seal(&self) {
-        let Some(on_seal) = self.on_seal.clone().filter(|_| self.ahead) else { return };
+        let wanted = self.ahead && !self.queue.is_closed();
+        let Some(on_seal) = self.on_seal.clone().filter(|_| wanted) else { return };
         // One that waits will see what came meanwhile, and nobody waits for it.
         if !self.on_seal_waits.swap(true, Ordering::AcqRel) {
             let waits = self.on_seal_waits.clone();

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::admission::Stands;
-use super::committer::{End, Pending, Shared};
+use super::committer::{Pending, Shared};
+use super::end::End;
 use super::outcomes::Outcomes;
 use super::prepared::{Prepared, Stream};
 use super::ticket::Told;
 use crate::error::{AppendError, Error};
-use crate::index::{ByTerm, Head, MemoryIndex, NewEntry, Part, Previous, Sealed};
-use crate::log::Blank;
+use crate::index::{ByTerm, Head, MemoryIndex, NewEntry, Part, Previous};
 use crate::model::{Lifecycle, Position, Timestamp};
 
 /// A group under way.
@@ -257,41 +257,12 @@ impl<'a> Group<'a> {
         self.shared.counters.add_group(self.admitted.len() as u64, events, bytes, sync_nanos);
     }
 
-    /// The next segment: the one that was made ahead, or a larger one if the frame has no room in that.
-    fn blank(&self, frame_len: u64) -> Result<Blank, Error> {
-        let Shared { next_segment, roll, .. } = self.shared;
-        let ahead = match next_segment.take() {
-            Some(blank) if blank.room() >= frame_len => return Ok(blank),
-            ahead => ahead,
-        };
-        let larger = roll.blank(self.end.writer.segment().number().next(), frame_len);
-        if let (Err(Error::NoSpace { .. }), Some(ahead), Some(promise)) =
-            (&larger, ahead, next_segment.promise())
-        {
-            // It is still there for appends that have room in it.
-            promise.keep(ahead);
-        }
-        larger
-    }
-
     /// Goes on in the next segment.
     fn roll(&mut self, frame_len: u64) -> Result<(), Error> {
-        let shared = self.shared;
-        let blank = self.blank(frame_len)?;
-        let (at, crc) = self.end.writer.roll(blank)?;
-        shared.note_no_space(None);
-
-        let next = self.end.writer.next();
-        self.end.part.seal(Sealed { at, crc, next });
-        let sealed = self.end.part.clone();
-        let segment = self.end.writer.segment().clone();
-        let memory = Arc::new(MemoryIndex::new(segment.header.capacity, shared.budget.index_bytes_max()));
-        let part = Arc::new(Part::active(segment, next, memory.clone(), shared.indexing.clone()));
-        self.end.memory = memory;
-        self.end.part = part.clone();
-        shared.catalog.push(part);
-        self.parts = shared.catalog.parts();
-        shared.finish(sealed);
+        let blank = self.end.blank(self.shared, frame_len)?;
+        self.end.roll(self.shared, blank)?;
+        self.shared.note_no_space(None);
+        self.parts = self.shared.catalog.parts();
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod background;
 mod committer;
 mod condition;
 mod counters;
+mod end;
 mod group;
 #[cfg(all(test, loom))]
 mod models;

@@ -133,11 +133,12 @@ pub(crate) fn recover(
         };
     };
     if !search.read_only {
+        // Also because what counts as written, below, is asked of the file system.
         active.file()?.sync_data().map_err(|error| Error::io("sync", &active.path, error))?;
         disk.sync_dir(&log_dir).map_err(|error| Error::io("sync", &log_dir, error))?;
     }
     let active = Arc::new(active);
-    let tail = read_tail(&active, above, state.as_ref(), visit)?;
+    let tail = read_tail(&active, above, state.as_ref(), !search.read_only, visit)?;
     let segments = chain_back(disk, &log_dir, &numbers, &active, &tail.scanned, mode)?;
     let roll = Roll {
         disk: search.disk.clone(),
@@ -223,6 +224,7 @@ fn read_tail(
     active: &Arc<Segment>,
     above: Vec<Above>,
     state: Option<&State>,
+    is_synced: bool,
     visit: &mut dyn FnMut(&Segment, &Frame) -> Result<(), Error>,
 ) -> Result<Tail, OpenError> {
     let known = |open: HistoryId| {
@@ -247,6 +249,7 @@ fn read_tail(
 
     let garbage_end = match scanned.sealed {
         Some(_) => None,
+        None if is_synced => active.end_of_bytes_written(scanned.end)?,
         None => active.end_of_bytes(scanned.end)?,
     };
     let here = match garbage_end {

@@ -174,11 +174,21 @@ impl Segment {
 
     /// Where the last byte that is not zero ends, at or after `from`; none when there are only zeros.
     pub(crate) fn end_of_bytes(&self, from: u64) -> Result<Option<u64>, Error> {
+        self.end_of_bytes_before(self.header.capacity, from)
+    }
+
+    /// The same of a file that was just synced: what the file system knows that nobody has written is not read.
+    pub(crate) fn end_of_bytes_written(&self, from: u64) -> Result<Option<u64>, Error> {
+        let file = self.file()?;
+        let end = file.end_of_data().map_err(|error| Error::io("look for data in", &self.path, error))?;
+        self.end_of_bytes_before(end.min(self.header.capacity), from)
+    }
+
+    fn end_of_bytes_before(&self, mut end: u64, from: u64) -> Result<Option<u64>, Error> {
         const STEP: usize = 1 << 16;
         const PART: usize = 64;
         // Comparing blocks is many times faster than looking at each byte, and most of a young segment is zeros.
         let zeros = [0; STEP];
-        let mut end = self.header.capacity;
         while end > from {
             let start = end.saturating_sub(STEP as u64).max(from);
             let bytes = self.slice(start, (end - start) as usize)?;

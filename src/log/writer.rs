@@ -110,6 +110,16 @@ impl LogWriter {
         self.end > self.segment.header.capacity / 2
     }
 
+    /// Whether the active segment ends with a SEAL already, so that the next frame begins another.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed_at.is_some()
+    }
+
+    /// The bytes of the frames in the active segment: what an open reads.
+    pub(crate) fn frames_bytes(&self) -> u64 {
+        self.end - FRAMES_AT
+    }
+
     fn header(&self, kind: FrameKind) -> FrameHeader {
         FrameHeader {
             kind,

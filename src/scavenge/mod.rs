@@ -123,17 +123,21 @@ impl Scavenger {
 
     /// The position of the first event that the retention of the store keeps: it drops whole segments.
     fn horizon(&self, parts: &[Arc<Part>]) -> Result<Position, Error> {
-        let sealed = &parts[..parts.len().saturating_sub(1)];
+        let visible = self.visible.get();
+        // The one that has the newest event stays, whether it is sealed or not.
+        let last = parts.partition_point(|part| part.first <= visible).saturating_sub(1);
+        let (sealed, kept) = parts.split_at(last.min(parts.len().saturating_sub(1)));
         let mut dropped = 0;
         if let Some(max) = self.retention.max_bytes {
-            let mut bytes = parts.last().map_or(0, |active| active.segment.header.capacity);
+            let bytes_of =
+                |part: &Arc<Part>| part.seal_place().map_or(part.segment.header.capacity, |sealed| sealed.at);
+            let mut bytes: u64 = kept.iter().map(bytes_of).sum();
             let kept = sealed.iter().rev().take_while(|part| {
-                bytes += part.seal_place().map_or(0, |sealed| sealed.at);
+                bytes += bytes_of(part);
                 bytes <= max
             });
             dropped = sealed.len() - kept.count();
         }
-        let visible = self.visible.get();
         if let (Some(age), true) = (self.retention.max_age, visible > Position::START) {
             let newest = catalog::time_at(parts, visible)?;
             let nanos = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);

@@ -71,6 +71,7 @@ pub(super) fn open(options: Options) -> Result<Core, OpenError> {
             clock: options.clock.clone(),
             repeat_window: options.repeat_window,
             idempotency_window: options.idempotency_window,
+            unsealed_bytes_max: options.unsealed_bytes_max,
             on_seal: on_seal(&options, &scavenger),
             background: options.background,
         })?)),

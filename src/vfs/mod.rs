@@ -80,6 +80,11 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
         let _ = offset;
         Ok(())
     }
+    /// Where the last bytes end that were ever written, as far as the file system knows: what lies behind reads as zero. The
+    /// length of the file when nobody can tell.
+    fn end_of_data(&self) -> io::Result<u64> {
+        self.len()
+    }
     /// Makes the file `len` bytes long without reserving space. Only for files that nobody maps.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the written bytes durable, and the length if it changed.

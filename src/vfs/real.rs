@@ -150,6 +150,11 @@ impl DiskFile for RealFile {
         punch(&self.0, offset)
     }
 
+    #[cfg(target_os = "linux")]
+    fn end_of_data(&self) -> io::Result<u64> {
+        last_extent(&self.0).map_or_else(|| self.len(), Ok)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }
@@ -217,6 +222,23 @@ fn punch(file: &File, offset: u64) -> io::Result<()> {
     match retry_on_intr(|| fallocate(file, flags, offset, len - offset)) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the last extent ends that was written, 0 if none was; none when the file system does not tell. Moves the position of
+/// the handle, which nothing here reads or writes at.
+#[cfg(target_os = "linux")]
+fn last_extent(file: &File) -> Option<u64> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+
+    let mut end = 0;
+    loop {
+        match seek(file, SeekFrom::Data(end)) {
+            Ok(begin) => end = seek(file, SeekFrom::Hole(begin)).ok()?,
+            Err(Errno::NXIO) => return Some(end),
+            Err(_) => return None,
+        }
     }
 }
 
@@ -300,6 +322,24 @@ mod tests {
             assert!(fs::metadata(_dir.path().join("file")).unwrap().blocks() * 512 < 1 << 16);
             assert_eq!(map.slice(4096, 4096).unwrap()[..], [0; 4096]);
         }
+    }
+
+    #[test]
+    fn nothing_was_written_behind_the_end_of_the_data() {
+        let (_dir, file) = scratch();
+        assert_eq!(file.end_of_data().unwrap(), 0);
+        file.allocate(1 << 20).unwrap();
+        assert!(file.end_of_data().unwrap() <= 1 << 20);
+        for at in [4096, 300_000, 70_000] {
+            file.write_all_at(b"x", at).unwrap();
+            file.sync_data().unwrap();
+            let map = file.map(1 << 20).unwrap();
+            let end = file.end_of_data().unwrap();
+            assert!(end > at, "{end}");
+            let rest = map.slice(end, (1 << 20) - end as usize).unwrap();
+            assert!(rest.iter().all(|byte| *byte == 0));
+        }
+        assert!(file.end_of_data().unwrap() > 300_000, "an earlier write does not hide a later one");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) fn options(life: &Life) -> Options {
         .background(false)
         // Every other life, so that what one leaves is opened by the other.
         .prewrite(life.figures.opened.is_multiple_of(2))
+        // Every third one seals its last segment when it closes.
+        .unsealed_bytes_max(if life.figures.opened.is_multiple_of(3) { 0 } else { 8 << 20 })
 }
 
 impl<'a> Process<'a> {

@@ -43,4 +43,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 delivery",
         caught_by: &["deleting::a_subscriber_is_told_of_what_it_does_not_get"],
     },
+    Mutant {
+        does: "lets the retention of the store take the segment of the newest event",
+        file: "src/scavenge/mod.rs",
+        text: "let last = parts.partition_point(|part| part.first <= visible).saturating_sub(1);",
+        by: "let last = parts.len().saturating_sub(usize::from(visible == Position::START));",
+        caught_by: &[
+            "closing::the_retention_of_the_store_keeps_the_newest_segment_also_when_a_close_has_sealed_it",
+        ],
+    },
 ];
