@@ -12,8 +12,11 @@ use crate::error::Error;
 use crate::format::segment::FRAMES_AT;
 use crate::vfs::DiskFile;
 
-/// How much is written before a sync: few appends meet a new piece, and none waits long for one.
+/// How much an append writes ahead of itself: few appends meet a new piece, and none waits long for one.
 const PIECE_BYTES: u64 = 1 << 20;
+
+/// How much is written at a time where nobody waits for it: a sync of the log meanwhile waits for no more than this.
+const ASIDE_BYTES: u64 = 128 << 10;
 
 /// How much a call writes. A system may remember what a call wrote as one page, however large, and go through the whole of
 /// it at each small write into it; through a page of this size it goes in no time.
@@ -55,7 +58,7 @@ pub(super) fn prewrite(segment: &Segment, enough: impl Fn() -> bool) -> Result<u
     let (file, path, capacity) = (segment.file()?, &segment.path, segment.header.capacity);
     let mut through = FRAMES_AT;
     while through < capacity && !enough() {
-        let end = (through + 1).next_multiple_of(PIECE_BYTES).min(capacity);
+        let end = (through + 1).next_multiple_of(ASIDE_BYTES).min(capacity);
         write_zeros(file.as_ref(), through..end).map_err(|error| Error::io("write", path, error))?;
         // Piece by piece, so that a sync of the log never waits behind all of them.
         file.sync_data().map_err(|error| Error::io("sync", path, error))?;
