@@ -290,7 +290,7 @@ pub(crate) fn decode(record: Bytes, recorded_at: Timestamp) -> Result<RecordedEv
 }
 
 /// Checks the parts of a whole record.
-#[inline]
+#[inline(always)]
 pub(crate) fn check_parts(record: &[u8]) -> Result<(), EventFault> {
     let lens = lens(record);
     let fits = lens.metadata().end + usize::from(lens.padding) <= record.len();
@@ -303,7 +303,7 @@ pub(crate) fn check_parts(record: &[u8]) -> Result<(), EventFault> {
 }
 
 /// The event of a record whose parts have been checked.
-#[inline]
+#[inline(always)]
 pub(crate) fn recorded(record: Bytes, recorded_at: Timestamp) -> RecordedEvent {
     RecordedEvent {
         position: position(&record),

@@ -56,7 +56,7 @@ enum Fate {
 }
 
 impl Filter {
-    #[inline]
+    #[inline(always)]
     fn fate(&mut self, of: &Checked) -> Result<Fate, Error> {
         let (position, version) = (of.position(), event::version(&of.record));
         let (too_early, too_late) = (position <= self.after, position >= self.before);
@@ -198,7 +198,7 @@ impl Events {
     }
 
     /// What comes next, wanted or not; none at the end.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self) -> Result<Option<Met>, Error> {
         while self.at == self.places.len() {
             self.places.clear();
@@ -229,8 +229,9 @@ impl Events {
     /// The next wanted event as `found` makes it, or what `aside` makes of what lies before it, if anything: of each range that
     /// is not shown, and of the last of `patience` events that were not wanted.
     ///
-    /// An event is made where it goes to: copying one that was just made takes longer than finding it.
-    #[inline]
+    /// An event is made where it goes to: copying one that was just made takes longer than finding it. For the same reason all that
+    /// leads to it is compiled into this loop (`inline(always)`): results handed from function to function are copied each time.
+    #[inline(always)]
     fn next_or<T>(
         &mut self,
         patience: u64,

@@ -54,7 +54,7 @@ impl Checked {
         event::position(&self.record)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn into_event(self) -> RecordedEvent {
         event::recorded(self.record, self.time)
     }
@@ -272,7 +272,7 @@ impl Reader {
     }
 
     /// The record that begins at `offset` of a part.
-    #[inline]
+    #[inline(always)]
     pub(super) fn record(&self, part: &Part, offset: u32, last: &mut LastFrame) -> Result<Checked, Error> {
         let (segment, at) = (&part.segment, u64::from(offset));
         let damaged = |fault: event::EventFault| segment.damaged(at, fault);
