@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 pub(super) const STREAM_EVENTS: u64 = 10;
 
 /// Events of one append while a log is filled.
-const FILL_EVENTS: u64 = 1_000;
+pub(super) const FILL_EVENTS: u64 = 1_000;
 
 /// Appends under way while a log is filled.
 const FILL_DEPTH: usize = 4;
@@ -71,9 +71,11 @@ impl<'a> Load<'a> {
         Ok((all.into_inner().map_err(|_| panicked())?, took))
     }
 
-    /// Fills a log, the events of one stream far apart. Tells how long it took until all was durable.
-    pub(super) fn fill(&self, events: u64) -> Result<Duration, Failure> {
+    /// Fills a log, the events of one stream far apart. Tells how long it took until all was durable, and how many bytes were
+    /// allocated at most, if the system tells.
+    pub(super) fn fill(&self, events: u64) -> Result<(Duration, Option<u64>), Failure> {
         let streams = (events / STREAM_EVENTS).max(1);
+        let mut allocated = allocated_bytes();
         let start = Instant::now();
         let mut under_way = std::collections::VecDeque::with_capacity(FILL_DEPTH);
         for first in (0..events).step_by(FILL_EVENTS as usize) {
@@ -92,9 +94,10 @@ impl<'a> Load<'a> {
                 under_way.pop_front().map(annals::Ticket::wait).transpose()?;
             }
             under_way.push_back(self.store.submit(append)?);
+            allocated = allocated.max(allocated_bytes());
         }
         under_way.into_iter().try_for_each(|ticket| ticket.wait().map(drop))?;
-        Ok(start.elapsed())
+        Ok((start.elapsed(), allocated))
     }
 
     /// Reads all events from the first to the last.
@@ -131,6 +134,13 @@ pub(super) fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, 
     let start = Instant::now();
     let done = work()?;
     Ok((done, start.elapsed()))
+}
+
+/// The memory that is this process's own; none where the system does not tell.
+fn allocated_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 fn stream(number: u64) -> Result<StreamName, Failure> {

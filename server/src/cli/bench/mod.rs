@@ -34,6 +34,9 @@ pub(crate) struct BenchArgs {
 /// Raw writes and appends take turns by so many.
 const TURN: u64 = 50;
 
+/// Segments that follow each other while the appends are timed.
+const ROLLING_BYTES: u64 = 1 << 20;
+
 /// Events of the log that is read: so many for each append.
 const LOADED_PER_APPEND: u64 = 40;
 
@@ -79,47 +82,75 @@ impl Drop for Scratch {
     }
 }
 
-/// Appends of one event and of a hundred by one writer, in turn with raw writes of as many bytes; then by eight writers.
+/// Appends by one writer, in turn with raw writes of as many bytes: of one event and of a hundred, and of one event while small
+/// segments follow each other; then by eight writers.
 fn appends(dir: &Path, count: u64, measured: &mut impl FnMut(Figures)) -> Result<(), Failure> {
     let store = EventStore::open(Options::new(dir.join("appends")))?;
     let load = Load::on(&store);
-    for (events, appends) in [(1, count), (100, count / 10)] {
-        let bytes = load.frame_bytes(events)?;
-        let create = |space, name| Raw::create(&dir.join(format!("{name}-{events}")), bytes, space);
-        let (mut raw, mut zeros) = (create(Space::Reserved, "reserved")?, create(Space::Zeros, "zeros")?);
-        let (mut writes, mut over_zeros, mut times) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..appends.div_ceil(TURN) {
-            raw.write(TURN, &mut writes)?;
-            zeros.write(TURN, &mut over_zeros)?;
-            load.append(TURN, events, &mut times)?;
-        }
-        let what = format!("write and sync of {bytes} bytes");
-        let over_zeros = Figures::of(format!("{what} over zeros"), over_zeros).bytes(bytes);
-        let raw = Figures::of(what, writes).bytes(bytes);
-        let name = if events == 1 { "append of one event" } else { "append of 100 events" };
-        measured(raw.clone());
-        measured(over_zeros);
-        measured(Figures::of(name.to_owned(), times).events(events).beside(&raw));
-    }
+    let (one, bytes) = in_turn(dir, &load, ("append of one event", 1, count), measured)?;
+    in_turn(dir, &load, ("append of 100 events", 100, count / 10), measured)?;
     let (times, took) = load.append_by_threads(8, count)?;
-    measured(Figures::of("append of one event, 8 writers".to_owned(), times).took(took));
+    let figures = Figures::of("append of one event, 8 writers".to_owned(), times).took(took);
+    measured(figures.bytes(bytes).at_once_beside(&one));
     store.close()?;
+
+    let rolling = EventStore::open(Options::new(dir.join("rolling")).segment_bytes(ROLLING_BYTES))?;
+    let what = ("append of one event, segments of 1 MiB", 1, count);
+    in_turn(&dir.join("rolling"), &Load::on(&rolling), what, measured)?;
+    rolling.close()?;
     Ok(())
 }
 
-/// Opening, replay and reads of single streams of a log of so many events.
+/// Appends so many times so many events, in turn with raw writes of as many bytes. Tells of these, and how many bytes they are.
+fn in_turn(
+    dir: &Path,
+    load: &Load<'_>,
+    (what, events, appends): (&str, u64, u64),
+    measured: &mut impl FnMut(Figures),
+) -> Result<(Figures, u64), Failure> {
+    let bytes = load.frame_bytes(events)?;
+    let create = |space, name| Raw::create(&dir.join(format!("{name}-{events}")), bytes, space);
+    let (mut raw, mut zeros) = (create(Space::Reserved, "reserved")?, create(Space::Zeros, "zeros")?);
+    let (mut writes, mut over_zeros, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..appends.div_ceil(TURN) {
+        raw.write(TURN, &mut writes)?;
+        zeros.write(TURN, &mut over_zeros)?;
+        load.append(TURN, events, &mut times)?;
+    }
+    let of_bytes = format!("write and sync of {bytes} bytes");
+    let over_zeros = Figures::of(format!("{of_bytes} over zeros"), over_zeros).bytes(bytes);
+    let raw = Figures::of(of_bytes, writes).bytes(bytes);
+    measured(raw.clone());
+    measured(over_zeros);
+    measured(Figures::of(what.to_owned(), times).events(events).bytes(bytes / events).beside(&raw));
+    Ok((raw, bytes))
+}
+
+/// A load, opening, replay and reads of single streams, of a log of so many events.
 fn reads(dir: &Path, events: u64, measured: &mut impl FnMut(Figures)) -> Result<(), Failure> {
-    let dir = dir.join("reads");
-    let store = EventStore::open(Options::new(&dir))?;
-    let took = Load::on(&store).fill(events)?;
-    measured(Figures::of(format!("load of {events} events"), vec![took]).events(events));
+    let log = dir.join("reads");
+    let store = EventStore::open(Options::new(&log))?;
+    let (took, allocated) = Load::on(&store).fill(events)?;
     store.close()?;
     drop(store);
-    let (store, took) = load::timed(|| Ok(EventStore::open(Options::new(&dir))?))?;
-    measured(Figures::of("open after a clean close".to_owned(), vec![took]));
+    let (store, opened) = load::timed(|| Ok(EventStore::open(Options::new(&log))?))?;
+    let stats = store.stats()?;
+    let bytes = stats.log_bytes / events;
+
+    let append_bytes = bytes * load::FILL_EVENTS.min(events);
+    let (mut raw, mut writes) = (Raw::create(&dir.join("load"), append_bytes, Space::Reserved)?, Vec::new());
+    raw.write(events.div_ceil(load::FILL_EVENTS), &mut writes)?;
+    let raw = Figures::of(format!("write and sync of {append_bytes} bytes"), writes).bytes(append_bytes);
+    let loaded = Figures::of(format!("load of {events} events"), vec![took]).events(events).bytes(bytes);
+    let on_disk = (stats.log_bytes + stats.index_bytes) as f64 / events as f64;
+    let loaded = loaded.at_once_beside(&raw).left(on_disk, allocated);
+    measured(raw);
+    measured(loaded);
+
+    measured(Figures::of("open after a clean close".to_owned(), vec![opened]));
     let load = Load::on(&store);
     let rounds = (0..5).map(|_| load.replay(events)).collect::<Result<Vec<_>, _>>()?;
-    measured(Figures::of(format!("replay of {events} events"), rounds).events(events));
+    measured(Figures::of(format!("replay of {events} events"), rounds).events(events).bytes(bytes));
     let times = load.read_streams(events)?;
     measured(Figures::of(format!("read of a stream of {} events", load::STREAM_EVENTS), times));
     store.close()?;
