@@ -188,7 +188,7 @@ impl Options {
         self
     }
 
-    /// Writes zeros over the reserved space of a segment before events come there, in pieces of up to 1 MiB. Default: on.
+    /// Writes zeros over the reserved space of a segment before events come there, in pieces of 256 KiB and less. Default: on.
     ///
     /// A sync then has no reserved blocks to convert: groups of 4 KiB and more become durable in about half the time on ext4.
     /// The price is that each byte of the log is written twice. Off is right where that wear counts more than the time, and

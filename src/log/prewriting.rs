@@ -13,7 +13,7 @@ use crate::format::segment::FRAMES_AT;
 use crate::vfs::DiskFile;
 
 /// How much an append writes ahead of itself: few appends meet a new piece, and none waits long for one.
-const PIECE_BYTES: u64 = 1 << 20;
+const PIECE_BYTES: u64 = 256 << 10;
 
 /// How much is written at a time where nobody waits for it: a sync of the log meanwhile waits for no more than this.
 const ASIDE_BYTES: u64 = 128 << 10;
