@@ -1,15 +1,17 @@
-//! The floor: a server of events over the bare log that does as little as one can. It parses each event, frames it, and answers
-//! when it is on stable storage; streams are lists of places in memory; whoever follows gets what is broadcast.
+//! The floor: a server of events over the bare log that does as little as one can and says the same as annals. It parses each event,
+//! gives it an id, a time and a version, frames it, and answers when it is on stable storage; streams are lists of places in memory;
+//! whoever follows gets what is broadcast.
 //!
-//! It has no ids, times, conditions, retries, limits, tokens, filters, metrics or resumption, and never looks for damage but by the
-//! checksum of a frame. Connections are as those of annals: hyper on tokio with a thread for each processor, and no delay.
+//! It has no ids or times of its clients, conditions, retries, limits, tokens, filters, metrics or resumption, and never looks for
+//! damage but by the checksum of a frame. Connections are as those of annals: hyper on tokio with a thread for each processor, and
+//! no delay.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -24,8 +26,10 @@ use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::frame::{Id, Parts, complete, new_id};
+use super::json::{Told, write_appended, write_block, write_line, write_published};
 use crate::store::{Result, Setup};
-use crate::stores::bare::{HEADER_BYTES, Log, Parts, Place, encode_frame};
+use crate::stores::bare::{HEADER_BYTES, Log, Place};
 
 const SETUP: Setup = Setup { checked: true, file_bytes: 64 << 20 };
 /// What is sent at once: as annals does.
@@ -39,8 +43,7 @@ struct Floor {
     log: Log,
     waiting: Mutex<Waiting>,
     work: Condvar,
-    /// Where the events of each stream lie, all of them on stable storage.
-    streams: RwLock<HashMap<String, Vec<Lies>>>,
+    streams: RwLock<Streams>,
     live: broadcast::Sender<Bytes>,
 }
 
@@ -57,9 +60,27 @@ struct Append {
     done: oneshot::Sender<Appended>,
 }
 
+/// What the writer gave to an append.
 struct Appended {
+    /// Of its first event.
     position: u64,
-    version: usize,
+    /// Of each event.
+    versions: Vec<u64>,
+}
+
+#[derive(Default)]
+struct Streams {
+    /// By name, which of all a stream is.
+    named: HashMap<String, usize>,
+    all: Vec<Stream>,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// The last that was given, before its event is on stable storage.
+    version: u64,
+    /// Where its events lie, all of them on stable storage.
+    places: Vec<Lies>,
 }
 
 struct Lies {
@@ -109,19 +130,21 @@ impl Floor {
     /// The log of a directory, and its last position.
     fn open(dir: &Path) -> Result<(Floor, u64)> {
         let log = Log::open(dir, SETUP)?;
-        let (mut streams, mut position) = (HashMap::new(), 0);
+        let (mut streams, mut position) = (Streams::default(), 0);
         log.frames(|place, frame| {
             position += 1;
-            let name = Parts::of(frame).map_or(&[][..], |parts| parts.stream);
-            let lies = Lies::new(place, frame.len() + HEADER_BYTES, position);
-            match std::str::from_utf8(name).ok().and_then(|name| streams.get_mut(name)) {
-                None => drop(streams.insert(String::from_utf8_lossy(name).into_owned(), vec![lies])),
-                Some(stream) => stream.push(lies),
-            }
+            let Some(parts) = Parts::of(frame) else { return };
+            let number = streams.number(parts.stream);
+            streams.all[number].version = parts.version;
+            streams.all[number].places.push(Lies::new(place, frame.len() + HEADER_BYTES, position));
         })?;
         let (waiting, work, streams) = (Mutex::default(), Condvar::new(), RwLock::new(streams));
         let live = broadcast::Sender::new(FOLLOW_EVENTS);
         Ok((Floor { log, waiting, work, streams, live }, position))
+    }
+
+    fn streams(&self) -> RwLockWriteGuard<'_, Streams> {
+        self.streams.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -135,24 +158,24 @@ impl Floor {
             while waiting.appends.is_empty() {
                 waiting = self.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
-            let Waiting { frames, appends } = std::mem::take(&mut *waiting);
+            let Waiting { mut frames, appends } = std::mem::take(&mut *waiting);
             drop(waiting);
+            let given = self.give_versions(&mut frames, &appends);
             let mut place = self.log.write_bytes(&frames)?;
             let begin = place.at;
-            let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+            let mut streams = self.streams();
             let mut answers = Vec::with_capacity(appends.len());
-            for append in appends {
-                let mut version = 0;
-                for (stream, bytes) in append.events {
+            for (append, given) in appends.into_iter().zip(given) {
+                let first = position + 1;
+                for ((_, bytes), (stream, _)) in append.events.iter().zip(&given) {
                     position += 1;
-                    let lies = Lies::new(&place, bytes, position);
+                    let lies = Lies::new(&place, *bytes, position);
                     self.tell(&frames[(place.at - begin) as usize..], &lies);
-                    let stream = streams.entry(stream).or_default();
-                    stream.push(lies);
-                    version = stream.len();
-                    place.at += bytes as u64;
+                    streams.all[*stream].places.push(lies);
+                    place.at += *bytes as u64;
                 }
-                answers.push((append.done, Appended { position, version }));
+                let versions = given.into_iter().map(|(_, version)| version).collect();
+                answers.push((append.done, Appended { position: first, versions }));
             }
             drop(streams);
             for (done, appended) in answers {
@@ -162,6 +185,20 @@ impl Floor {
         }
     }
 
+    /// Completes each frame with its version; tells of each event of each append its stream and its version.
+    fn give_versions(&self, frames: &mut [u8], appends: &[Append]) -> Vec<Vec<(usize, u64)>> {
+        let (mut streams, mut rest) = (self.streams(), frames);
+        let mut give = |(name, bytes): &(String, usize)| {
+            let number = streams.number(name);
+            let stream = &mut streams.all[number];
+            stream.version += 1;
+            let frame = rest.split_off_mut(..*bytes).unwrap_or_default();
+            complete(frame, stream.version);
+            (number, stream.version)
+        };
+        appends.iter().map(|append| append.events.iter().map(&mut give).collect()).collect()
+    }
+
     /// Tells those who follow of an event, whose frame `frames` begin with.
     fn tell(&self, frames: &[u8], lies: &Lies) {
         if self.live.receiver_count() == 0 {
@@ -169,16 +206,12 @@ impl Floor {
         }
         let Some(parts) = Parts::of(&frames[HEADER_BYTES..lies.bytes]) else { return };
         let mut block = Vec::with_capacity(parts.data.len() + 64);
-        // Writing to memory does not fail.
-        let _ = write!(block, "id: {}", lies.position);
-        for part in [b"\nevent: ", parts.event_type, b"\ndata: ", parts.data, b"\n\n"] {
-            block.extend_from_slice(part);
-        }
+        write_block(&mut block, &parts, lies.position);
         // They may all have gone meanwhile.
         let _ = self.live.send(block.into());
     }
 
-    async fn append(&self, stream: Option<&str>, body: &[u8]) -> Response {
+    async fn append(&self, to: Option<&str>, body: &[u8]) -> Response {
         let sent = match body.first() {
             Some(b'[') => serde_json::from_slice(body),
             _ => serde_json::from_slice(body).map(|event| vec![event]),
@@ -188,16 +221,18 @@ impl Floor {
             Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
         };
         let (mut frames, mut events) = (Vec::with_capacity(body.len()), Vec::with_capacity(sent.len()));
-        for event in sent {
-            let Some(stream) = stream.or(event.stream) else {
+        let mut told: Vec<(Id, &str)> = Vec::with_capacity(sent.len());
+        let time = now();
+        for event in &sent {
+            let Some(stream) = to.or(event.stream) else {
                 return (StatusCode::BAD_REQUEST, "no stream").into_response();
             };
-            let before = frames.len();
+            let (before, id) = (frames.len(), new_id());
             let metadata = event.metadata.map_or(&[][..], |metadata| metadata.get().as_bytes());
-            let parts =
-                [stream.as_bytes(), event.event_type.as_bytes(), metadata, event.data.get().as_bytes()];
-            encode_frame(parts, &mut frames);
+            let (event_type, data) = (event.event_type, event.data.get().as_bytes());
+            Parts { id: &id, time, version: 0, stream, event_type, metadata, data }.encode(&mut frames);
             events.push((stream.to_owned(), frames.len() - before));
+            told.push((id, stream));
         }
         let (done, appended) = oneshot::channel();
         let was_empty = {
@@ -209,14 +244,41 @@ impl Floor {
         if was_empty {
             self.work.notify_one();
         }
-        match appended.await {
-            Ok(Appended { position, version }) => {
-                let body = format!("{{\"position\":{position},\"streamVersion\":{version}}}");
-                (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let Ok(Appended { position, versions }) = appended.await else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        let told = told.iter().zip(versions).zip(position..);
+        let told = told.map(|(((id, stream), version), position)| Told { id, stream, version, position });
+        let (told, mut out) = (told.collect::<Vec<_>>(), Vec::with_capacity(128 + 128 * sent.len()));
+        let status = match to {
+            Some(stream) => {
+                write_appended(&mut out, stream, &told);
+                StatusCode::CREATED
             }
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
+            None => {
+                write_published(&mut out, &told);
+                StatusCode::ACCEPTED
+            }
+        };
+        (status, [(header::CONTENT_TYPE, "application/json")], out).into_response()
     }
+}
+
+impl Streams {
+    /// Which of all a stream of this name is.
+    fn number(&mut self, name: &str) -> usize {
+        if let Some(number) = self.named.get(name) {
+            return *number;
+        }
+        self.all.push(Stream::default());
+        self.named.insert(name.to_owned(), self.all.len() - 1);
+        self.all.len() - 1
+    }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
 impl Lies {
@@ -237,26 +299,6 @@ async fn publish(State(floor): State<Arc<Floor>>, body: Bytes) -> Response {
     floor.append(None, &body).await
 }
 
-/// Writes an event as a line: what it was sent with is spliced in.
-fn write_line(out: &mut Vec<u8>, parts: &Parts<'_>, position: u64) {
-    // Writing to memory does not fail.
-    let _ = write!(out, "{{\"position\":{position}");
-    let metadata = if parts.metadata.is_empty() { b"null" } else { parts.metadata };
-    for part in [
-        b",\"stream\":\"",
-        parts.stream,
-        b"\",\"type\":\"",
-        parts.event_type,
-        b"\",\"data\":",
-        parts.data,
-        b",\"metadata\":",
-        metadata,
-        b"}\n",
-    ] {
-        out.extend_from_slice(part);
-    }
-}
-
 const LINES: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/x-ndjson")];
 
 async fn read(
@@ -264,7 +306,8 @@ async fn read(
     extract::Path(stream): extract::Path<String>,
 ) -> std::result::Result<Response, StatusCode> {
     let streams = floor.streams.read().unwrap_or_else(PoisonError::into_inner);
-    let places = streams.get(&stream).ok_or(StatusCode::NOT_FOUND)?;
+    let number = streams.named.get(&stream).ok_or(StatusCode::NOT_FOUND)?;
+    let places = &streams.all[*number].places;
     let (mut out, mut frame) = (Vec::with_capacity(places.len() * 512), Vec::new());
     for lies in places {
         frame.resize(lies.bytes, 0);

@@ -6,6 +6,8 @@
 mod answer;
 mod client;
 mod floor;
+mod frame;
+mod json;
 mod server;
 mod summary;
 mod workload;

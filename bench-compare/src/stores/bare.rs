@@ -47,15 +47,6 @@ pub struct Place {
     pub at: u64,
 }
 
-/// What a frame holds.
-#[cfg(feature = "http")]
-pub struct Parts<'a> {
-    pub stream: &'a [u8],
-    pub event_type: &'a [u8],
-    pub metadata: &'a [u8],
-    pub data: &'a [u8],
-}
-
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
@@ -87,39 +78,31 @@ impl Bare {
     }
 }
 
+/// Writes frames: each of a stream's name, an event's type, its metadata and its data.
 fn encode(stream: &str, events: &[Event], out: &mut Vec<u8>) {
     for event in events {
-        encode_frame([stream.as_bytes(), TYPE.as_bytes(), &event.metadata, &event.data], out);
+        let start = out.len();
+        encode_frame(&[stream.as_bytes(), TYPE.as_bytes(), &event.metadata, &event.data], out);
+        seal(&mut out[start..]);
     }
 }
 
-/// Writes a frame: of a stream's name, an event's type, its metadata and its data.
-pub fn encode_frame(parts: [&[u8]; 4], out: &mut Vec<u8>) {
+/// Writes a frame of these parts, whose checksum is to come.
+pub fn encode_frame(parts: &[&[u8]], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend([0; HEADER_BYTES]);
     for part in parts {
         out.extend((part.len() as u16).to_le_bytes());
-        out.extend(part);
+        out.extend_from_slice(part);
     }
     let len = (out.len() - start - HEADER_BYTES) as u32;
-    let crc = crc32fast::hash(&out[start + HEADER_BYTES..]);
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
-    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
-#[cfg(feature = "http")]
-impl<'a> Parts<'a> {
-    /// Those of a frame without its header; none when it is no frame.
-    pub fn of(frame: &'a [u8]) -> Option<Parts<'a>> {
-        let mut rest = frame;
-        let mut next = || {
-            let (len, behind) = rest.split_first_chunk()?;
-            let (part, behind) = behind.split_at_checked(u16::from_le_bytes(*len).into())?;
-            rest = behind;
-            Some(part)
-        };
-        Some(Parts { stream: next()?, event_type: next()?, metadata: next()?, data: next()? })
-    }
+/// Gives a frame its checksum.
+pub fn seal(frame: &mut [u8]) {
+    let (header, parts) = frame.split_at_mut(HEADER_BYTES);
+    header[4..].copy_from_slice(&crc32fast::hash(parts).to_le_bytes());
 }
 
 impl Log {
