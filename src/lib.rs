@@ -73,8 +73,8 @@ pub use model::{
     Append, AppendedEvent, ContentType, Criterion, Data, DataError, Deletion, Durability, EventId, EventType,
     ExpectedVersion, ExpectedVersionError, HistoryId, IdempotencyKey, LABEL_BYTES_MAX, Label, Metadata,
     MetadataError, NAME_BYTES_MAX, NameError, NewEvent, Position, Query, QueryItem, Receipt, RecordedEvent,
-    Source, StreamName, StreamReceipt, StreamSettings, StreamVersion, TAG_BYTES_MAX, TAGS_MAX, Timestamp,
-    TimestampError, Traceparent,
+    Source, Stored, StoredId, StreamName, StreamReceipt, StreamSettings, StreamVersion, TAG_BYTES_MAX,
+    TAGS_MAX, Timestamp, TimestampError, TimestampWriter, Traceparent,
 };
 pub use options::{Limits, Options, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use projection::{

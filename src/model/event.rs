@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::label::{self, Label};
 use super::name::category_of;
-use super::{Data, EventId, EventType, Metadata, Position, Source, StreamVersion, Timestamp, Traceparent};
+use super::{
+    Data, EventId, EventType, Metadata, Position, Source, StoredId, StreamVersion, Timestamp, Traceparent,
+};
 
 /// An event to be appended.
 ///
@@ -159,6 +161,25 @@ pub struct RecordedEvent {
     pub(crate) lens: Lens,
 }
 
+/// The parts of an event, each as [`RecordedEvent`] has it. All but the data and a UUID are texts in UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored<'a> {
+    /// Its id.
+    pub id: StoredId<'a>,
+    /// What kind of fact it is.
+    pub event_type: &'a [u8],
+    /// The name of its stream.
+    pub stream: &'a [u8],
+    /// Who says so.
+    pub source: Option<&'a [u8]>,
+    /// The media type of the data; none means JSON.
+    pub content_type: Option<&'a [u8]>,
+    /// The metadata, a JSON object as it was written.
+    pub metadata: Option<&'a [u8]>,
+    /// The data, byte for byte as it was written.
+    pub data: &'a [u8],
+}
+
 impl RecordedEvent {
     /// Its place among all events.
     pub fn position(&self) -> Position {
@@ -202,10 +223,35 @@ impl RecordedEvent {
 
     /// Its id, unique in its stream.
     pub fn id(&self) -> EventId {
+        match self.stored_id() {
+            StoredId::Uuid(uuid) => EventId::from_uuid(*uuid),
+            StoredId::Text(_) => {
+                EventId::parse(self.text(self.lens.id())).expect("decoding an event checks its id")
+            }
+        }
+    }
+
+    /// Its parts as they are stored, for whoever writes them out as they are: nothing is copied, and that texts are texts, which
+    /// was checked when it was read, is not checked again.
+    pub fn stored(&self) -> Stored<'_> {
+        let part = |part: Range<usize>| &self.record[part];
+        let some = |part: Range<usize>| Some(&self.record[part]).filter(|part| !part.is_empty());
+        Stored {
+            id: self.stored_id(),
+            event_type: part(self.lens.event_type()),
+            stream: part(self.lens.stream()),
+            source: some(self.lens.source()),
+            content_type: some(self.lens.content_type()),
+            metadata: some(self.lens.metadata()),
+            data: self.data(),
+        }
+    }
+
+    fn stored_id(&self) -> StoredId<'_> {
         let bytes = &self.record[self.lens.id()];
-        match <[u8; 16]>::try_from(bytes) {
-            Ok(uuid) if self.lens.id_is_uuid => EventId::from_uuid(uuid),
-            _ => EventId::parse(self.text(self.lens.id())).expect("decoding an event checks its id"),
+        match <&[u8; 16]>::try_from(bytes) {
+            Ok(uuid) if self.lens.id_is_uuid => StoredId::Uuid(uuid),
+            _ => StoredId::Text(bytes),
         }
     }
 

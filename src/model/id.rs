@@ -28,6 +28,15 @@ enum Form {
     Text(Box<str>),
 }
 
+/// An id as a stored event holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredId<'a> {
+    /// A UUID, which reads in its usual form, in lower case.
+    Uuid(&'a [u8; 16]),
+    /// Any other text, in UTF-8.
+    Text(&'a [u8]),
+}
+
 impl EventId {
     /// Checks `text` and keeps it.
     pub fn parse(text: &str) -> Result<EventId, NameError> {

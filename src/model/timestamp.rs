@@ -96,25 +96,71 @@ impl std::hash::Hash for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// Each event of a replay shows two of them, so the digits are put into their places by hand.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanos) = (self.nanos.div_euclid(NANOS), self.nanos.rem_euclid(NANOS));
-        let (day, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
-        let (year, month, day_of_month) = date_of(day);
-        let mut text = *b"0000-00-00T00:00:00.000000000Z";
-        put(&mut text[0..4], year);
-        put(&mut text[5..7], month);
-        put(&mut text[8..10], day_of_month);
-        put(&mut text[11..13], second / 3600);
-        put(&mut text[14..16], second / 60 % 60);
-        put(&mut text[17..19], second % 60);
-        put(&mut text[20..29], nanos);
-        let len = match self.digits {
+        let mut text = [0; TimestampWriter::LEN_MAX];
+        let len = TimestampWriter::default().write(*self, &mut text);
+        out.write_str(std::str::from_utf8(&text[..len]).expect("digits and marks are ASCII"))
+    }
+}
+
+/// Writes instants one after the other, as they are shown. Those of one second begin alike, and that is put together once.
+///
+/// ```
+/// use annals::{Timestamp, TimestampWriter};
+///
+/// let mut text = [0; TimestampWriter::LEN_MAX];
+/// let len = TimestampWriter::default().write(Timestamp::from_nanos(500_000_000), &mut text);
+/// assert_eq!(&text[..len], b"1970-01-01T00:00:00.500Z");
+/// ```
+#[derive(Debug, Clone)]
+pub struct TimestampWriter {
+    /// The second that was written last, counted from 1970, and what its instants begin with.
+    second: i64,
+    begin: [u8; 20],
+}
+
+impl Default for TimestampWriter {
+    fn default() -> TimestampWriter {
+        TimestampWriter { second: 0, begin: *b"1970-01-01T00:00:00." }
+    }
+}
+
+impl TimestampWriter {
+    /// How many bytes the longest text of an instant has.
+    pub const LEN_MAX: usize = 30;
+
+    /// Writes the text of an instant to the beginning of `text`, and tells how long it is.
+    #[inline]
+    pub fn write(&mut self, time: Timestamp, text: &mut [u8; TimestampWriter::LEN_MAX]) -> usize {
+        let (second, nanos) = (time.nanos.div_euclid(NANOS), time.nanos.rem_euclid(NANOS) as u32);
+        if second != self.second {
+            self.turn_to(second);
+        }
+        text[..20].copy_from_slice(&self.begin);
+        put(text, 20, nanos / 10_000_000);
+        put(text, 22, nanos / 100_000 % 100);
+        put(text, 24, nanos / 1_000 % 100);
+        put(text, 26, nanos / 10 % 100);
+        text[28] = b'0' + (nanos % 10) as u8;
+        let len = match time.digits {
             0 => 19,
             digits => 20 + usize::from(digits),
         };
         text[len] = b'Z';
-        out.write_str(std::str::from_utf8(&text[..=len]).expect("digits and marks are ASCII"))
+        len + 1
+    }
+
+    fn turn_to(&mut self, second: i64) {
+        self.second = second;
+        let (day, second) = (second.div_euclid(DAY_SECONDS), second.rem_euclid(DAY_SECONDS) as u32);
+        let (year, month, day_of_month) = date_of(day);
+        put(&mut self.begin, 0, year as u32 / 100);
+        put(&mut self.begin, 2, year as u32 % 100);
+        put(&mut self.begin, 5, month as u32);
+        put(&mut self.begin, 8, day_of_month as u32);
+        put(&mut self.begin, 11, second / 3600);
+        put(&mut self.begin, 14, second / 60 % 60);
+        put(&mut self.begin, 17, second % 60);
     }
 }
 
@@ -137,12 +183,10 @@ const fn date_of(day: i64) -> (i64, i64, i64) {
     (cycle * 400 + year + later, month, day_of_month)
 }
 
-/// Writes a number over the zeros that it has room for.
-fn put(digits: &mut [u8], mut number: i64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+/// Writes a number below 100 as two digits.
+fn put(text: &mut [u8], at: usize, number: u32) {
+    text[at] = b'0' + (number / 10) as u8;
+    text[at + 1] = b'0' + (number % 10) as u8;
 }
 
 #[cfg(test)]
@@ -179,10 +223,18 @@ mod tests {
         });
         // Each day of 200 years, a second before it ends, and times anywhere.
         let days = (-36_500..36_500_i64).map(|day| day * DAY_SECONDS * NANOS - 1);
+        let mut writer = TimestampWriter::default();
+        let mut text = [0; TimestampWriter::LEN_MAX];
         for (nanos, digits) in drawn.take(100_000).chain(days).zip((0..=9_u8).cycle()) {
             let time = jiff::Timestamp::from_nanosecond(nanos.into()).expect("in its range");
-            let written = Timestamp::from_nanos(nanos).with_digits(digits).to_string();
-            assert_eq!(written, format!("{time:.digits$}", digits = usize::from(digits)), "{nanos}");
+            let wanted = format!("{time:.digits$}", digits = usize::from(digits));
+            let stamp = Timestamp::from_nanos(nanos).with_digits(digits);
+            assert_eq!(stamp.to_string(), wanted, "{nanos}");
+            // Another one of the same second, and one after another second.
+            for _ in 0..2 {
+                let len = writer.write(stamp, &mut text);
+                assert_eq!(&text[..len], wanted.as_bytes(), "{nanos}");
+            }
         }
     }
 
