@@ -129,6 +129,31 @@ impl Subscription {
         }
     }
 
+    /// Goes on behind `position`, for a subscriber who has what lies before it from elsewhere, such as from another subscription to the
+    /// same events. It is told again when it has reached the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when there is no such position yet.
+    pub fn pass_to(&mut self, position: Position) -> Result<(), Error> {
+        let head = self.reader.visible().get();
+        if position > head {
+            return Err(Error::invalid(format!(
+                "position {position} lies beyond the head of this store, {head}"
+            )));
+        }
+        if position <= Subscription::position(self) {
+            return Ok(());
+        }
+        if let Some(hash) = self.stream {
+            self.version = self.version.max(self.reader.stream_version_at(hash, position)?);
+        }
+        (self.events, self.held_back) = (None, None);
+        self.scanned = position;
+        self.delivered = true;
+        Ok(())
+    }
+
     /// The next delivery, if there is one without waiting for new events; none also at the end.
     pub fn try_next(&mut self) -> Option<Result<Delivery, Error>> {
         match self.advance() {

@@ -37,6 +37,11 @@ impl SubscriptionStream {
     pub fn position(&self) -> crate::model::Position {
         self.subscription.position()
     }
+
+    /// Goes on behind `position`, as [`Subscription::pass_to`] does.
+    pub fn pass_to(&mut self, position: crate::model::Position) -> Result<(), Error> {
+        self.subscription.pass_to(position)
+    }
 }
 
 impl futures_core::Stream for SubscriptionStream {
