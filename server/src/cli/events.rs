@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::client::{Answer, Line};
 use super::failure::Failure;
 use super::output::{Output, note};
-use crate::wire::{Form, write_event};
+use crate::wire::{EventWriter, Form};
 
 /// Positions between which events are not shown any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,7 +61,7 @@ pub(crate) fn print_held(
 
 fn print_one(event: &RecordedEvent, line: &mut Vec<u8>, out: &mut Output) -> Result<(), Failure> {
     line.clear();
-    write_event(line, event, Form::Line);
+    EventWriter::default().write(line, event, Form::Line);
     line.push(b'\n');
     out.bytes(line)
 }

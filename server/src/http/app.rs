@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, Scope};
 use super::answer::header_value;
 use super::config::{HttpConfig, ServeConfig};
+use super::dialect::{Dialect, Shape};
 use super::disk::Disk;
 use super::followers::Followers;
 use super::places::Places;
@@ -20,6 +21,7 @@ use super::problem::{self, Problem};
 use super::rate::Rates;
 #[cfg(feature = "otlp")]
 use super::spans::Spans;
+use super::tail::Tails;
 use super::tls::Tls;
 use super::token::Tokens;
 use super::traffic::{TARGET, Traffic};
@@ -64,6 +66,8 @@ pub(crate) struct App {
     pub(crate) followers: Arc<Followers>,
     /// Whose turn it is among them.
     pub(crate) turns: Arc<Turns>,
+    /// What was written for those who follow all events, by how, what of each event, and whether blocks have names.
+    pub(crate) tails: Tails<(Dialect, Shape, bool)>,
     /// What clients have asked.
     pub(crate) rates: Rates,
     /// Whether the log has a line for each request.
@@ -109,6 +113,7 @@ impl App {
             spans,
             followers: Followers::new(config.subscribers_max),
             turns: Turns::new(),
+            tails: Tails::new(),
             traffic: Traffic::new(),
             config,
             stopping,

@@ -14,8 +14,8 @@ use super::chunks::{self, Steps};
 use super::places::Places;
 use super::problem::{self, Problem};
 use crate::wire::{
-    Form, Params, cloud_attributes, cloud_body, encode_value, parse_direction, write_cloud_event,
-    write_event, write_snapshot_fields,
+    EventWriter, Form, Params, cloud_attributes, cloud_body, encode_value, parse_direction,
+    write_cloud_event, write_snapshot_fields,
 };
 
 /// The events of a page when the request does not say.
@@ -85,7 +85,8 @@ impl Listing {
             Listing::Page => {
                 let limit = next.params.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT);
                 let places = events.places.clone();
-                let page = Page { events, limit, written: 0, last: None, next: Some(next) };
+                let writer = EventWriter::default();
+                let page = Page { events, writer, limit, written: 0, last: None, next: Some(next) };
                 (JSON, chunks::begin(page, places))
             }
             Listing::Batch => (CLOUD_BATCH, batch(app, events)),
@@ -113,7 +114,7 @@ pub(super) fn replay_lines(events: Opened, snapshot: Option<Snapshot>) -> Body {
 
 fn lines(events: Opened, form: Form, snapshot: Option<Snapshot>) -> Body {
     let places = events.places.clone();
-    chunks::begin(Lines { events, form, snapshot }, places)
+    chunks::begin(Lines { events, writer: EventWriter::default(), form, snapshot }, places)
 }
 
 /// The event that is asked for alone.
@@ -199,6 +200,7 @@ impl Iterator for Opened {
 /// One event a line.
 struct Lines {
     events: Opened,
+    writer: EventWriter,
     form: Form,
     snapshot: Option<Snapshot>,
 }
@@ -213,7 +215,7 @@ impl Steps for Lines {
         }
         match self.events.next() {
             Some(Ok(event)) => {
-                write_event(out, &event, self.form);
+                self.writer.write(out, &event, self.form);
                 out.push(b'\n');
                 true
             }
@@ -254,6 +256,7 @@ impl Steps for Batch {
 /// One JSON object with some events and the way to more.
 struct Page {
     events: Opened,
+    writer: EventWriter,
     limit: u64,
     written: u64,
     last: Option<(StreamVersion, Position)>,
@@ -270,7 +273,7 @@ impl Steps for Page {
                 if self.written > 0 {
                     out.push(b',');
                 }
-                write_event(out, &event, Form::Exact);
+                self.writer.write(out, &event, Form::Exact);
                 self.last = Some((event.stream_version(), event.position()));
                 self.written += 1;
                 return true;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use annals::{Delivery, Position, RecordedEvent, Subscribe, SubscriptionStream};
+use annals::{Delivery, Position, Subscribe, SubscriptionStream};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -26,19 +26,21 @@ use super::access::Access;
 use super::answer::with_type;
 use super::app::App;
 use super::chunks::CHUNK_BYTES;
+use super::dialect::{Dialect, Shape, Writer};
 use super::followers::Follower;
 use super::packing::AsItComes;
 use super::paths;
 use super::problem::{self, Problem};
-use super::turns::{Turn, Turns};
-use crate::wire::{
-    Form, LIVE_PARAMS, Params, QUERY_PARAMS, parse_after, parse_query, write_cloud_event, write_data,
-    write_event, write_number,
-};
+use super::tail::{Tail, Text};
+use super::turns::Turn;
+use crate::wire::{LIVE_PARAMS, QUERY_PARAMS, parse_after, parse_query};
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new().route(paths::EVENTS_LIVE, get(follow))
 }
+
+/// Texts that others were given are put together below it, and given on as they are from it on.
+const COPIED_BYTES_MAX: usize = 4 << 10;
 
 /// When it is worth asking again for a place that somebody has.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
@@ -60,8 +62,11 @@ async fn follow(
     let dialect = if media_type == SSE { Dialect::Blocks } else { Dialect::Lines };
     let shape = Shape::parse(&params, dialect, &app)?;
     let named = params.switch("named")?.unwrap_or(true);
-    let query = access.narrowed(parse_query(&params)?);
-    let subscribe = Subscribe::all().after(after).query(query).system(params.flag("system")?);
+    let (query, system) = (access.narrowed(parse_query(&params)?), params.flag("system")?);
+    // What all of these get is the same.
+    let is_plain = query.matches_all() && !system && end.is_none();
+    let tail = is_plain.then(|| app.tails.of((dialect, shape.clone(), named)));
+    let subscribe = Subscribe::all().after(after).query(query).system(system);
 
     let follower = app.followers.join(after).ok_or_else(|| {
         let max = app.config.subscribers_max;
@@ -77,16 +82,17 @@ async fn follow(
     let subscription = app.blocking(move |app| Ok(app.store.subscribe(subscribe)?.into_stream())).await?;
     let live = Live {
         subscription: Box::pin(subscription),
-        writer: Writer { dialect, shape, named, told: after, end, caught_up: false },
+        writer: Writer::new(dialect, shape, named, after, end),
         head,
         heartbeat: Box::pin(sleep(app.config.heartbeat)),
         silence: app.config.heartbeat,
         stopped: Box::pin(stopped(app.stopping.clone())),
         ended: false,
         follower,
-        turns: Arc::clone(&app.turns),
         turn: None,
         chunk_bytes: 0,
+        tail,
+        app,
     };
     let mut response = with_type(StatusCode::OK, media_type, Body::from_stream(live));
     response.extensions_mut().insert(AsItComes);
@@ -126,11 +132,13 @@ struct Live {
     ended: bool,
     /// Its place among the live streams.
     follower: Follower,
-    turns: Arc<Turns>,
     /// Its place among those whom an append concerns, since it was first polled.
     turn: Option<(Arc<Turn>, Waker)>,
     /// The length of the last chunk: the next one is likely to be about as long.
     chunk_bytes: usize,
+    /// What others who asked for the same were given, if there can be others.
+    tail: Option<Arc<Tail>>,
+    app: Arc<App>,
 }
 
 impl Stream for Live {
@@ -141,13 +149,13 @@ impl Stream for Live {
         let mut out = match live.writer.told < live.head {
             // Other connections of this thread must not wait for the disk. What comes later was just written.
             true => tokio::task::block_in_place(|| live.take_deliveries(context)),
-            false => live.take_deliveries(context),
+            false => live.take_shared().unwrap_or_else(|| live.take_deliveries(context)),
         };
         if !live.ended && live.stopped.as_mut().poll(context).is_ready() {
             live.ended = true;
         }
         if out.is_empty() && !live.ended && live.heartbeat.as_mut().poll(context).is_ready() {
-            live.writer.write_heartbeat(&mut out, live.subscription.position());
+            out = live.writer.heartbeat(live.subscription.position()).into();
         }
         match out.is_empty() {
             true => live.follower.waits(),
@@ -158,17 +166,47 @@ impl Stream for Live {
             (true, false) => Poll::Pending,
             (false, _) => {
                 live.heartbeat.as_mut().reset(Instant::now() + live.silence);
-                Poll::Ready(Some(Ok(out.into())))
+                Poll::Ready(Some(Ok(out)))
             }
         }
     }
 }
 
 impl Live {
+    /// What somebody else was given already, up to a chunk; none when nobody was.
+    fn take_shared(&mut self) -> Option<Bytes> {
+        let first = self.next_shared()?;
+        if first.len() >= COPIED_BYTES_MAX {
+            return Some(first);
+        }
+        let Some(second) = self.next_shared() else { return Some(first) };
+        let mut out = [first, second].concat();
+        while out.len() < CHUNK_BYTES
+            && let Some(next) = self.next_shared()
+        {
+            out.extend_from_slice(&next);
+        }
+        Some(out.into())
+    }
+
+    fn next_shared(&mut self) -> Option<Bytes> {
+        let (bytes, to) = self.tail.as_ref()?.behind(self.subscription.position())?;
+        // What is not shown any more may be in it.
+        if !self.app.store.keeps_everything() {
+            self.tail = None;
+            return None;
+        }
+        // What is wrong is told by the subscription itself.
+        self.subscription.as_mut().get_mut().pass_to(to).ok()?;
+        self.writer.told = to;
+        Some(bytes)
+    }
+
     /// Writes what there is to deliver, up to a chunk.
-    fn take_deliveries(&mut self, context: &mut Context<'_>) -> Vec<u8> {
+    fn take_deliveries(&mut self, context: &mut Context<'_>) -> Bytes {
+        let mut run = Run::of(self);
         let (turn, woken_in_turn) = self.turn.get_or_insert_with(|| {
-            let turn = Turn::new(&self.turns, context.waker());
+            let turn = Turn::new(&self.app.turns, context.waker());
             (Arc::clone(&turn), Waker::from(turn))
         });
         turn.is_of(context.waker());
@@ -186,6 +224,7 @@ impl Live {
                         out.reserve(self.chunk_bytes);
                     }
                     self.writer.write(&mut out, &delivery);
+                    run.note(&delivery, out.len());
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.writer.write_error(&mut out, &error.into());
@@ -198,247 +237,48 @@ impl Live {
         if !out.is_empty() {
             self.chunk_bytes = out.len().min(CHUNK_BYTES);
         }
-        out
+        run.leave(out)
     }
 }
 
-/// How deliveries are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    /// Server-sent events.
-    Blocks,
-    /// One event a line.
-    Lines,
+/// The events that a chunk begins with, for others who want the same.
+struct Run {
+    /// Where it is left; none when nobody wants it, or it is at its end.
+    tail: Option<Arc<Tail>>,
+    after: Position,
+    /// Of each event its position, and where what was written of it ends.
+    ends: Vec<(Position, usize)>,
+    is_over: bool,
 }
 
-/// What is written of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Shape {
-    /// Its data.
-    Data,
-    /// The whole event.
-    Envelope,
-    /// The whole event as a CloudEvent, with this source if it has none.
-    Cloud(String),
-}
-
-impl Shape {
-    /// What `envelope` asks for. A line without its event would not say where the reader is.
-    fn parse(params: &Params, dialect: Dialect, app: &App) -> Result<Shape, Problem> {
-        match (params.one("envelope")?, dialect) {
-            (Some("cloudevents"), _) => Ok(Shape::Cloud(app.no_source().to_owned())),
-            (Some("true"), _) | (Some("false") | None, Dialect::Lines) => Ok(Shape::Envelope),
-            (Some("false") | None, Dialect::Blocks) => Ok(Shape::Data),
-            (Some(_), _) => {
-                Err(Problem::invalid("`envelope` is true, false or cloudevents").with("field", "envelope"))
-            }
-        }
+impl Run {
+    /// What comes next for one that has what was there when it came: the others are about there, too.
+    fn of(live: &Live) -> Run {
+        let is_wanted = |tail: &&Arc<Tail>| Arc::strong_count(tail) > 1 && live.writer.told >= live.head;
+        let tail = live.tail.as_ref().filter(is_wanted).cloned();
+        let is_over = tail.is_none();
+        Run { tail, after: live.subscription.position(), ends: Vec::new(), is_over }
     }
 
-    fn write(&self, out: &mut Vec<u8>, event: &RecordedEvent) {
-        match self {
-            Shape::Data => write_data(out, event),
-            Shape::Envelope => write_event(out, event, Form::Line),
-            Shape::Cloud(no_source) => write_cloud_event(out, event, no_source),
-        }
-    }
-}
-
-/// What the client has been told, and what it is told next.
-struct Writer {
-    dialect: Dialect,
-    shape: Shape,
-    /// Whether a block says its event's type, which decides who gets it in a browser.
-    named: bool,
-    /// The position up to which the client knows that it has everything.
-    told: Position,
-    /// Where the answer ends, when it does.
-    end: Option<Position>,
-    /// Whether the client was told that it has caught up.
-    caught_up: bool,
-}
-
-impl Writer {
-    fn is_at_end(&self) -> bool {
-        self.end.is_some_and(|end| self.told >= end)
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>, delivery: &Delivery) {
+    fn note(&mut self, delivery: &Delivery, end: usize) {
         match delivery {
-            // What was appended since the request belongs to another answer.
-            Delivery::Event(event) if self.end.is_some_and(|end| event.position() > end) => {
-                self.told = event.position();
-            }
-            Delivery::Event(event) => self.write_event(out, event),
-            Delivery::Checkpoint(position) => self.write_progress(out, "checkpoint", *position),
-            Delivery::CaughtUp(position) => {
-                self.write_progress(out, "caughtUp", *position);
-                self.caught_up = true;
-            }
-            Delivery::Skipped { from, to } => self.write_skipped(out, *from, *to),
-            // A delivery of a later version says nothing that this one could pass on.
-            _ => {}
+            Delivery::Event(event) if !self.is_over => self.ends.push((event.position(), end)),
+            // Marks are for each to be told in its turn.
+            _ => self.is_over = true,
         }
     }
 
-    fn write_event(&mut self, out: &mut Vec<u8>, event: &RecordedEvent) {
-        self.told = event.position();
-        if self.dialect == Dialect::Lines {
-            self.shape.write(out, event);
-            out.push(b'\n');
-            return;
+    /// The chunk, of which others get what is theirs as well.
+    fn leave(self, chunk: Vec<u8>) -> Bytes {
+        let capacity = chunk.capacity();
+        let chunk = Bytes::from(chunk);
+        if let (Some(tail), Some((_, end))) = (self.tail, self.ends.last()) {
+            let bytes = chunk.slice(..*end);
+            tail.keep(Text { after: self.after, ends: self.ends, bytes, capacity });
         }
-        out.extend_from_slice(b"id: ");
-        write_number(out, event.position().get());
-        if self.named {
-            out.extend_from_slice(b"\nevent: ");
-            out.extend_from_slice(event.event_type().as_bytes());
-        }
-        out.extend_from_slice(b"\ndata: ");
-        self.shape.write(out, event);
-        out.extend_from_slice(b"\n\n");
+        chunk
     }
-
-    /// Tells of events that the client does not get because retention took them.
-    fn write_skipped(&mut self, out: &mut Vec<u8>, from: Position, to: Position) {
-        let range = format!("{{\"from\":{from},\"to\":{to},\"reason\":\"retention\"}}");
-        match self.dialect {
-            Dialect::Lines => out.extend_from_slice(format!("{{\"skipped\":{range}}}\n").as_bytes()),
-            Dialect::Blocks => {
-                let block = format!("id: {to}\nevent: annals-skipped\ndata: {range}\n\n");
-                out.extend_from_slice(block.as_bytes());
-            }
-        }
-        self.told = self.told.max(to);
-    }
-
-    fn write_progress(&mut self, out: &mut Vec<u8>, mark: &str, position: Position) {
-        if self.dialect == Dialect::Lines {
-            write_mark(out, mark, position);
-        } else if position > self.told {
-            // A block without data moves the client's last id, and is no event to it.
-            out.extend_from_slice(b"id: ");
-            write_number(out, position.get());
-            out.extend_from_slice(b"\n\n");
-        }
-        self.told = self.told.max(position);
-    }
-
-    /// Tells a reader of lines an end from a cut.
-    fn write_end(&self, out: &mut Vec<u8>) {
-        if self.dialect == Dialect::Lines && !self.caught_up {
-            write_mark(out, "caughtUp", self.told);
-        }
-    }
-
-    /// Breaks a silence: with how far the client has come, or if it knows that, with a comment.
-    fn write_heartbeat(&mut self, out: &mut Vec<u8>, position: Position) {
-        self.write_progress(out, "checkpoint", self.told.max(position));
-        if out.is_empty() {
-            out.extend_from_slice(b": alive\n\n");
-        }
-    }
-
-    fn write_error(&self, out: &mut Vec<u8>, problem: &Problem) {
-        if self.dialect == Dialect::Lines {
-            out.extend_from_slice(&problem.to_line());
-            return;
-        }
-        out.extend_from_slice(b"event: annals-error\ndata: ");
-        out.extend_from_slice(&problem.to_json());
-        out.extend_from_slice(b"\n\n");
-    }
-}
-
-fn write_mark(out: &mut Vec<u8>, mark: &str, position: Position) {
-    out.extend_from_slice(b"{\"");
-    out.extend_from_slice(mark.as_bytes());
-    out.extend_from_slice(b"\":");
-    write_number(out, position.get());
-    out.extend_from_slice(b"}\n");
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn writer(dialect: Dialect, after: u64, end: Option<u64>) -> Writer {
-        let (told, end) = (Position::new(after), end.map(Position::new));
-        Writer { dialect, shape: Shape::Envelope, named: true, told, end, caught_up: false }
-    }
-
-    fn told(writer: &mut Writer, delivery: Delivery) -> String {
-        let mut out = Vec::new();
-        writer.write(&mut out, &delivery);
-        String::from_utf8(out).expect("UTF-8")
-    }
-
-    #[test]
-    fn a_checkpoint_moves_the_clients_last_id_only_forward() {
-        let mut writer = writer(Dialect::Blocks, 5, None);
-        assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "id: 7\n\n");
-        assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "");
-    }
-
-    #[test]
-    fn lines_tell_every_mark() {
-        let mut writer = writer(Dialect::Lines, 5, None);
-        assert_eq!(told(&mut writer, Delivery::Checkpoint(Position::new(7))), "{\"checkpoint\":7}\n");
-        assert_eq!(told(&mut writer, Delivery::CaughtUp(Position::new(7))), "{\"caughtUp\":7}\n");
-    }
-
-    #[test]
-    fn what_retention_took_is_told_with_its_positions() {
-        let skipped = || Delivery::Skipped { from: Position::new(6), to: Position::new(9) };
-        let range = r#"{"from":6,"to":9,"reason":"retention"}"#;
-        assert_eq!(
-            told(&mut writer(Dialect::Lines, 5, None), skipped()),
-            format!("{{\"skipped\":{range}}}\n")
-        );
-        let mut blocks = writer(Dialect::Blocks, 5, None);
-        assert_eq!(told(&mut blocks, skipped()), format!("id: 9\nevent: annals-skipped\ndata: {range}\n\n"));
-        assert_eq!(blocks.told, Position::new(9));
-    }
-
-    #[test]
-    fn an_answer_that_is_not_live_ends_where_the_head_was() {
-        let mut writer = writer(Dialect::Blocks, 5, Some(10));
-        assert!(!writer.is_at_end());
-        told(&mut writer, Delivery::Checkpoint(Position::new(9)));
-        assert!(!writer.is_at_end());
-        told(&mut writer, Delivery::CaughtUp(Position::new(11)));
-        assert!(writer.is_at_end());
-    }
-
-    #[test]
-    fn lines_that_are_not_live_end_with_the_mark_that_they_are_whole() {
-        let mut out = Vec::new();
-        let mut whole = writer(Dialect::Lines, 10, Some(10));
-        whole.write_end(&mut out);
-        assert_eq!(out, b"{\"caughtUp\":10}\n");
-        told(&mut whole, Delivery::CaughtUp(Position::new(10)));
-        whole.write_end(&mut out);
-        assert_eq!(out, b"{\"caughtUp\":10}\n", "told once");
-    }
-
-    #[test]
-    fn silence_is_broken_by_a_checkpoint_or_by_a_comment_where_that_says_nothing_new() {
-        let beat = |dialect, position| {
-            let mut out = Vec::new();
-            writer(dialect, 5, None).write_heartbeat(&mut out, Position::new(position));
-            String::from_utf8(out).expect("UTF-8")
-        };
-        assert_eq!(beat(Dialect::Blocks, 5), ": alive\n\n");
-        assert_eq!(beat(Dialect::Blocks, 8), "id: 8\n\n");
-        assert_eq!(beat(Dialect::Lines, 5), "{\"checkpoint\":5}\n");
-        assert_eq!(beat(Dialect::Lines, 8), "{\"checkpoint\":8}\n");
-    }
-
-    #[test]
-    fn a_failure_is_told_before_the_end() {
-        let mut out = Vec::new();
-        writer(Dialect::Blocks, 5, None).write_error(&mut out, &Problem::invalid("x"));
-        assert!(out.starts_with(b"event: annals-error\ndata: {\"type\""));
-        assert!(out.ends_with(b"}\n\n"));
-    }
-}
+mod tests;

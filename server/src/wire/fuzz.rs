@@ -43,7 +43,7 @@ pub fn wire_event(json: &[u8]) {
     // What its writer left out, the store has set.
     let wanted = wire.event.id(recorded.id()).timestamp(recorded.timestamp());
     let mut written = Vec::new();
-    write_event(&mut written, &recorded, Form::Exact);
+    EventWriter::default().write(&mut written, &recorded, Form::Exact);
     let again = parse_event(&written, Purpose::Import).expect("what is written can be read");
     assert_eq!((again.stream, again.event_type), (Some(stream), wire.event_type));
     assert_eq!(again.event, wanted);
@@ -51,7 +51,7 @@ pub fn wire_event(json: &[u8]) {
     check_cloud(&recorded, &wanted);
     for form in [Form::Line, Form::Replay] {
         let mut line = Vec::new();
-        write_event(&mut line, &recorded, form);
+        EventWriter::default().write(&mut line, &recorded, form);
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok());
     }

@@ -27,4 +27,4 @@ pub(crate) use query::{
 };
 pub(crate) use transaction::{Condition, Transaction, parse_transaction};
 pub(crate) use verified::{FaultLine, NoteLine, Progress, Verified, VerifyLine};
-pub(crate) use write::{Form, write_data, write_event, write_number, write_snapshot_fields, write_text};
+pub(crate) use write::{EventWriter, Form, write_data, write_number, write_snapshot_fields, write_text};

@@ -1,9 +1,6 @@
 //! Events as text. Stored JSON is spliced in as it is: nothing that was written is parsed again.
 
-use std::fmt::Display;
-use std::io::Write as _;
-
-use annals::{RecordedEvent, StreamVersion, Timestamp};
+use annals::{RecordedEvent, Stored, StoredId, StreamVersion, Timestamp, TimestampWriter};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
@@ -19,39 +16,81 @@ pub(crate) enum Form {
     Replay,
 }
 
-/// What an event says, apart from the log that holds it.
-struct Parts<'a> {
-    id: &'a dyn Display,
-    event_type: &'a str,
-    stream: &'a str,
-    stream_version: u64,
-    position: u64,
-    timestamp: &'a dyn Display,
-    recorded_at: &'a dyn Display,
-    source: Option<&'a str>,
-    traceparent: Option<&'a str>,
-    content_type: Option<&'a str>,
-    data: &'a [u8],
-    metadata: Option<&'a str>,
+/// Writes events one after the other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventWriter {
+    timestamps: TimestampWriter,
+    recorded_at: TimestampWriter,
 }
 
-/// Writes an event as a JSON object, without a line break after it.
-pub(crate) fn write_event(out: &mut Vec<u8>, event: &RecordedEvent, form: Form) {
-    let parts = Parts {
-        id: &event.id(),
-        event_type: event.event_type(),
-        stream: event.stream(),
-        stream_version: event.stream_version().get(),
-        position: event.position().get(),
-        timestamp: &event.timestamp(),
-        recorded_at: &event.recorded_at(),
-        source: event.source(),
-        traceparent: event.traceparent(),
-        content_type: event.content_type(),
-        data: event.data(),
-        metadata: event.metadata(),
-    };
-    parts.write(out, form);
+/// What an event says, apart from the log that holds it.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    stored: Stored<'a>,
+    stream_version: u64,
+    position: u64,
+    timestamp: Timestamp,
+    recorded_at: Timestamp,
+    traceparent: Option<&'a str>,
+}
+
+impl EventWriter {
+    /// Writes an event as a JSON object, without a line break after it.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, event: &RecordedEvent, form: Form) {
+        let parts = Parts {
+            stored: event.stored(),
+            stream_version: event.stream_version().get(),
+            position: event.position().get(),
+            timestamp: event.timestamp(),
+            recorded_at: event.recorded_at(),
+            traceparent: event.traceparent(),
+        };
+        self.write_parts(out, &parts, form);
+    }
+
+    fn write_parts(&mut self, out: &mut Vec<u8>, parts: &Parts<'_>, form: Form) {
+        let stored = &parts.stored;
+        if form == Form::Replay {
+            out.extend_from_slice(b"{\"event\":");
+            write_stored_text(out, stored.event_type);
+            out.push(b',');
+            write_stored_data(out, stored, form);
+            out.extend_from_slice(b",\"id\":");
+            write_id(out, stored.id);
+        } else {
+            out.extend_from_slice(b"{\"id\":");
+            write_id(out, stored.id);
+            out.extend_from_slice(b",\"type\":");
+            write_stored_text(out, stored.event_type);
+        }
+        out.extend_from_slice(b",\"stream\":");
+        write_stored_text(out, stored.stream);
+        out.extend_from_slice(b",\"streamVersion\":");
+        write_number(out, parts.stream_version);
+        out.extend_from_slice(b",\"position\":");
+        write_number(out, parts.position);
+        out.extend_from_slice(b",\"timestamp\":");
+        write_time(out, &mut self.timestamps, parts.timestamp);
+        out.extend_from_slice(b",\"recordedAt\":");
+        write_time(out, &mut self.recorded_at, parts.recorded_at);
+        if let Some(source) = stored.source {
+            out.extend_from_slice(b",\"source\":");
+            write_stored_text(out, source);
+        }
+        if let Some(traceparent) = parts.traceparent {
+            out.extend_from_slice(b",\"traceparent\":");
+            write_text(out, traceparent);
+        }
+        if form != Form::Replay {
+            out.push(b',');
+            write_stored_data(out, stored, form);
+        }
+        if let Some(metadata) = stored.metadata {
+            out.extend_from_slice(b",\"metadata\":");
+            write_stored(out, metadata, form);
+        }
+        out.push(b'}');
+    }
 }
 
 /// Writes only the data, on one line. Data that is not JSON becomes an object that holds it as base64.
@@ -60,7 +99,7 @@ pub(crate) fn write_data(out: &mut Vec<u8>, event: &RecordedEvent) {
         None => write_one_line(out, event.data()),
         Some(content_type) => {
             out.push(b'{');
-            write_base64(out, content_type, event.data());
+            write_base64(out, content_type.as_bytes(), event.data());
             out.push(b'}');
         }
     }
@@ -77,7 +116,7 @@ pub(crate) fn write_snapshot_fields(
     out.extend_from_slice(b"\"version\":");
     write_number(out, version.get());
     out.extend_from_slice(b",\"savedAt\":");
-    write_time(out, &saved_at);
+    write_time(out, &mut TimestampWriter::default(), saved_at);
     if serde_json::from_slice::<&RawValue>(state).is_ok() {
         out.extend_from_slice(b",\"state\":");
         write_one_line(out, state);
@@ -88,58 +127,13 @@ pub(crate) fn write_snapshot_fields(
     }
 }
 
-impl Parts<'_> {
-    fn write(&self, out: &mut Vec<u8>, form: Form) {
-        if form == Form::Replay {
-            out.extend_from_slice(b"{\"event\":");
-            write_text(out, self.event_type);
-            out.push(b',');
-            self.write_data(out, form);
-            out.extend_from_slice(b",\"id\":");
-            write_shown(out, self.id);
-        } else {
-            out.extend_from_slice(b"{\"id\":");
-            write_shown(out, self.id);
-            out.extend_from_slice(b",\"type\":");
-            write_text(out, self.event_type);
+fn write_stored_data(out: &mut Vec<u8>, stored: &Stored<'_>, form: Form) {
+    match stored.content_type {
+        None => {
+            out.extend_from_slice(b"\"data\":");
+            write_stored(out, stored.data, form);
         }
-        out.extend_from_slice(b",\"stream\":");
-        write_text(out, self.stream);
-        out.extend_from_slice(b",\"streamVersion\":");
-        write_number(out, self.stream_version);
-        out.extend_from_slice(b",\"position\":");
-        write_number(out, self.position);
-        out.extend_from_slice(b",\"timestamp\":");
-        write_time(out, self.timestamp);
-        out.extend_from_slice(b",\"recordedAt\":");
-        write_time(out, self.recorded_at);
-        if let Some(source) = self.source {
-            out.extend_from_slice(b",\"source\":");
-            write_text(out, source);
-        }
-        if let Some(traceparent) = self.traceparent {
-            out.extend_from_slice(b",\"traceparent\":");
-            write_text(out, traceparent);
-        }
-        if form != Form::Replay {
-            out.push(b',');
-            self.write_data(out, form);
-        }
-        if let Some(metadata) = self.metadata {
-            out.extend_from_slice(b",\"metadata\":");
-            write_stored(out, metadata.as_bytes(), form);
-        }
-        out.push(b'}');
-    }
-
-    fn write_data(&self, out: &mut Vec<u8>, form: Form) {
-        match self.content_type {
-            None => {
-                out.extend_from_slice(b"\"data\":");
-                write_stored(out, self.data, form);
-            }
-            Some(content_type) => write_base64(out, content_type, self.data),
-        }
+        Some(content_type) => write_base64(out, content_type, stored.data),
     }
 }
 
@@ -155,15 +149,28 @@ pub(crate) fn write_one_line(out: &mut Vec<u8>, json: &[u8]) {
     let start = out.len();
     out.extend_from_slice(json);
     for byte in &mut out[start..] {
-        if matches!(*byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
+        // Each byte is written, whatever it is: a compiler makes of that a step for many at a time.
+        *byte = if matches!(*byte, b'\n' | b'\r') { b' ' } else { *byte };
     }
 }
 
 /// Writes `text` as a JSON text.
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("writing a text to memory does not fail");
+    write_stored_text(out, text.as_bytes());
+}
+
+/// Writes a text that is stored as a JSON text.
+fn write_stored_text(out: &mut Vec<u8>, text: &[u8]) {
+    let is_escaped = |byte| byte < b' ' || matches!(byte, b'"' | b'\\');
+    // All bytes are looked at, which is faster than to stop at one that is hardly ever there.
+    if text.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+        serde_json::to_writer(out, &String::from_utf8_lossy(text))
+            .expect("writing a text to memory does not fail");
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+    }
 }
 
 /// Writes `number` in decimal.
@@ -181,44 +188,73 @@ pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
 }
 
 /// Writes a time, in which nothing has to be escaped, as a JSON text.
-fn write_time(out: &mut Vec<u8>, time: &dyn Display) {
-    write!(out, "\"{time}\"").expect("writing to memory does not fail");
+fn write_time(out: &mut Vec<u8>, times: &mut TimestampWriter, time: Timestamp) {
+    out.push(b'"');
+    let begin = out.len();
+    let len = times.write(time, room(out));
+    out.truncate(begin + len);
+    out.push(b'"');
 }
 
-/// Writes what `value` shows as a JSON text.
-fn write_shown(out: &mut Vec<u8>, value: &dyn Display) {
-    serde_json::to_writer(out, &format_args!("{value}")).expect("writing a text to memory does not fail");
+/// Writes an id as a JSON text.
+fn write_id(out: &mut Vec<u8>, id: StoredId<'_>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// Where the two digits of each byte of a UUID stand, between quotes.
+    const PLACES: [usize; 16] = [1, 3, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27, 29, 31, 33, 35];
+    match id {
+        StoredId::Text(text) => write_stored_text(out, text),
+        StoredId::Uuid(uuid) => {
+            let text = room::<38>(out);
+            *text = *b"\"00000000-0000-0000-0000-000000000000\"";
+            for (byte, at) in uuid.iter().zip(PLACES) {
+                text[at] = DIGITS[usize::from(byte >> 4)];
+                text[at + 1] = DIGITS[usize::from(byte & 15)];
+            }
+        }
+    }
 }
 
-fn write_base64(out: &mut Vec<u8>, content_type: &str, data: &[u8]) {
+/// So many bytes behind what is written, to be written in place: copying what was just put together byte by byte waits for it.
+fn room<const LEN: usize>(out: &mut Vec<u8>) -> &mut [u8; LEN] {
+    let begin = out.len();
+    out.extend_from_slice(&[0; LEN]);
+    out[begin..].first_chunk_mut().expect("it was just made that long")
+}
+
+fn write_base64(out: &mut Vec<u8>, content_type: &[u8], data: &[u8]) {
     out.extend_from_slice(b"\"dataBase64\":\"");
     out.extend_from_slice(STANDARD.encode(data).as_bytes());
     out.extend_from_slice(b"\",\"dataContentType\":");
-    write_text(out, content_type);
+    write_stored_text(out, content_type);
 }
 
 #[cfg(test)]
 mod tests {
+    use annals::EventId;
+
     use super::*;
 
-    const PARTS: Parts<'_> = Parts {
-        id: &"evt-\"1\"",
-        event_type: "order.created",
-        stream: "order-1",
-        stream_version: 1,
-        position: 42,
-        timestamp: &"2024-07-15T14:32:22Z",
-        recorded_at: &"2026-03-01T08:00:00Z",
+    const STORED: Stored<'_> = Stored {
+        id: StoredId::Text(b"evt-\"1\""),
+        event_type: b"order.created",
+        stream: b"order-1",
         source: None,
-        traceparent: None,
         content_type: None,
-        data: b"{\r\n \"a\" : \"\\n\"}",
         metadata: None,
+        data: b"{\r\n \"a\" : \"\\n\"}",
     };
 
-    fn written(parts: &Parts<'_>, form: Form) -> String {
+    fn written(stored: Stored<'_>, form: Form) -> String {
+        let parts = Parts {
+            stored,
+            stream_version: 1,
+            position: 42,
+            timestamp: Timestamp::from_nanos(1_721_053_942_000_000_000),
+            recorded_at: Timestamp::from_nanos(1_772_352_000_000_000_000),
+            traceparent: None,
+        };
         let mut out = Vec::new();
-        parts.write(&mut out, form);
+        EventWriter::default().write_parts(&mut out, &parts, form);
         String::from_utf8(out).expect("JSON is UTF-8")
     }
 
@@ -232,9 +268,49 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_escaped_where_json_asks_for_it_and_only_there() {
+        let json_of = |text: &str| {
+            let mut out = Vec::new();
+            write_text(&mut out, text);
+            String::from_utf8(out).expect("JSON is UTF-8")
+        };
+        for letter in (0..=0x7f_u8).map(char::from).chain(['ä', '\u{2028}', '\u{1f600}']) {
+            let text = format!("before {letter}");
+            let json = json_of(&text);
+            assert_eq!(serde_json::from_str::<String>(&json).expect("a JSON text"), text);
+            let stays = !letter.is_ascii_control() && !matches!(letter, '"' | '\\') || letter == '\u{7f}';
+            assert_eq!(json == format!("\"{text}\""), stays, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_written_as_it_is_shown() {
+        for id in ["ffdf0100-fe83-5375-bf2d-5a90a4819869", "01234567-89ab-cdef-fedc-ba9876543210"] {
+            let id = EventId::parse(id).expect("legal");
+            let mut out = Vec::new();
+            write_id(&mut out, StoredId::Uuid(id.as_uuid().expect("a UUID")));
+            assert_eq!(String::from_utf8(out).expect("ASCII"), format!("\"{id}\""));
+        }
+    }
+
+    #[test]
+    fn each_line_break_of_stored_json_becomes_a_space_wherever_it_stands() {
+        for len in 1..70 {
+            for at in 0..len {
+                let mut json = vec![b'x'; len];
+                json[at] = if at % 2 == 0 { b'\n' } else { b'\r' };
+                let mut out = b"\n".to_vec();
+                write_one_line(&mut out, &json);
+                json[at] = b' ';
+                assert_eq!((out[0], &out[1..]), (b'\n', &json[..]), "what stood there before is left alone");
+            }
+        }
+    }
+
+    #[test]
     fn a_line_has_the_fields_in_their_order_and_no_line_break() {
         assert_eq!(
-            written(&PARTS, Form::Line),
+            written(STORED, Form::Line),
             "{\"id\":\"evt-\\\"1\\\"\",\"type\":\"order.created\",\"stream\":\"order-1\",\"streamVersion\":1,\
              \"position\":42,\"timestamp\":\"2024-07-15T14:32:22Z\",\"recordedAt\":\"2026-03-01T08:00:00Z\",\
              \"data\":{   \"a\" : \"\\n\"}}"
@@ -243,8 +319,8 @@ mod tests {
 
     #[test]
     fn the_exact_form_keeps_every_byte_of_the_data_and_the_metadata() {
-        let parts = Parts { metadata: Some("{\n}"), source: Some("s"), ..PARTS };
-        let text = written(&parts, Form::Exact);
+        let stored = Stored { metadata: Some(b"{\n}"), source: Some(b"s"), ..STORED };
+        let text = written(stored, Form::Exact);
         assert!(
             text.ends_with(",\"source\":\"s\",\"data\":{\r\n \"a\" : \"\\n\"},\"metadata\":{\n}}"),
             "{text}"
@@ -253,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_replay_line_begins_with_the_type_and_the_data() {
-        let text = written(&PARTS, Form::Replay);
+        let text = written(STORED, Form::Replay);
         assert!(
             text.starts_with("{\"event\":\"order.created\",\"data\":{   \"a\" : \"\\n\"},\"id\":"),
             "{text}"
@@ -263,8 +339,8 @@ mod tests {
 
     #[test]
     fn data_that_is_not_json_is_written_as_base64() {
-        let parts = Parts { content_type: Some("image/png"), data: &[0x00, 0xff], ..PARTS };
-        let text = written(&parts, Form::Line);
+        let stored = Stored { content_type: Some(b"image/png"), data: &[0x00, 0xff], ..STORED };
+        let text = written(stored, Form::Line);
         assert!(text.ends_with("\"dataBase64\":\"AP8=\",\"dataContentType\":\"image/png\"}"), "{text}");
     }
 
