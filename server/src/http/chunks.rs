@@ -1,8 +1,9 @@
 //! Bodies of answers, made piece by piece from what may wait for the disk.
 //!
 //! A chunk is made when the client has taken the one before: by the thread that serves its connection, where that is short work and
-//! enough others are left, and else by a thread that may wait and is free again afterwards. So a reader that stops reading holds a
-//! cursor and one chunk, but no thread, and one that goes away ends the read.
+//! enough others are left, and else by a thread that may wait and is free again afterwards. Once an answer is known to be long, some
+//! chunks are made ahead, if there is a place for that. So a reader that stops reading holds a cursor and a few chunks, but no thread,
+//! and one that goes away ends the read.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,12 +15,21 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
-use super::places::Places;
+use super::ahead::Ahead;
+use super::places::{LongAnswer, Places};
 
 /// The size at which a chunk is sent. Larger ones save hops between threads, smaller ones save memory.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The size of the chunks that are made ahead, each of which may wake a thread.
+const LONG_CHUNK_BYTES: usize = 128 * 1024;
+
+/// How many chunks are made ahead.
+pub(super) const CHUNKS_AHEAD: usize = 4;
+
+/// After how many chunks an answer is a long one.
+const LONG_CHUNKS: usize = 2;
 
 /// What the last step may write beyond that without the chunk being moved.
 const REST_BYTES: usize = 8 * 1024;
@@ -34,10 +44,12 @@ pub(crate) trait Steps: Send + Unpin + 'static {
 /// each further chunk is short work.
 pub(crate) fn begin(mut steps: impl Steps, places: Option<Arc<Places>>) -> Body {
     // Most answers are short: what a long one needs is taken when it is known to be one.
-    let (first, more) = fill(&mut steps, Vec::new());
+    let (first, more) = fill(&mut steps, Vec::new(), CHUNK_BYTES);
     match more {
         false => Body::from(first),
-        true => Body::from_stream(Chunks { first: Some(first), state: State::Idle(steps), places }),
+        true => {
+            Body::from_stream(Chunks { first: Some(first), state: State::OnDemand(steps), places, made: 1 })
+        }
     }
 }
 
@@ -46,8 +58,9 @@ pub(crate) fn passed_on(pieces: mpsc::Receiver<Bytes>) -> Body {
     Body::from_stream(PassedOn(pieces))
 }
 
-fn fill(steps: &mut impl Steps, mut chunk: Vec<u8>) -> (Vec<u8>, bool) {
-    while chunk.len() < CHUNK_BYTES {
+/// Fills a chunk to a size; tells whether there may be more.
+fn fill(steps: &mut impl Steps, mut chunk: Vec<u8>, bytes: usize) -> (Vec<u8>, bool) {
+    while chunk.len() < bytes {
         if !steps.write_next(&mut chunk) {
             return (chunk, false);
         }
@@ -55,20 +68,27 @@ fn fill(steps: &mut impl Steps, mut chunk: Vec<u8>) -> (Vec<u8>, bool) {
     (chunk, true)
 }
 
-/// A chunk of the usual length.
-fn fill_next(steps: &mut impl Steps) -> (Vec<u8>, bool) {
-    fill(steps, Vec::with_capacity(CHUNK_BYTES + REST_BYTES))
+/// A chunk in memory that is taken for it at once, and whether there may be more.
+pub(super) fn fill_new(steps: &mut impl Steps, bytes: usize) -> (Vec<u8>, bool) {
+    fill(steps, Vec::with_capacity(bytes + REST_BYTES), bytes)
 }
 
 struct Chunks<S> {
     first: Option<Vec<u8>>,
     state: State<S>,
     places: Option<Arc<Places>>,
+    /// How many chunks have been made.
+    made: usize,
 }
 
 enum State<S> {
-    Idle(S),
-    Filling(JoinHandle<(S, Vec<u8>, bool)>),
+    /// The next chunk is made when it is asked for.
+    OnDemand(S),
+    /// The next chunks are made by another thread, ahead of the client if there is a place for it.
+    Elsewhere {
+        ahead: Ahead<S>,
+        _place: Option<LongAnswer>,
+    },
     Ended,
 }
 
@@ -80,40 +100,39 @@ impl<S: Steps> Stream for Chunks<S> {
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(first.into())));
         }
-        let mut filling = match std::mem::replace(&mut this.state, State::Ended) {
+        match std::mem::replace(&mut this.state, State::Ended) {
             State::Ended => return Poll::Ready(None),
-            State::Filling(filling) => filling,
-            State::Idle(mut steps) => {
-                let place = this.places.as_ref().and_then(|places| places.take());
-                if let Some((chunk, more)) = place.map(|_place| fill_next(&mut steps)) {
-                    return Poll::Ready(this.made(steps, chunk, more));
-                }
-                tokio::task::spawn_blocking(move || {
-                    let (chunk, more) = fill_next(&mut steps);
-                    (steps, chunk, more)
-                })
-            }
-        };
-        match Pin::new(&mut filling).poll(context) {
-            Poll::Ready(filled) => {
-                let (steps, chunk, more) = filled.map_err(io::Error::other)?;
-                Poll::Ready(this.made(steps, chunk, more))
-            }
-            Poll::Pending => {
-                this.state = State::Filling(filling);
-                Poll::Pending
-            }
+            State::OnDemand(steps) => match this.next_here(steps) {
+                Ok(chunk) => return Poll::Ready(chunk.map(|chunk| Ok(chunk.into()))),
+                Err(elsewhere) => this.state = elsewhere,
+            },
+            elsewhere => this.state = elsewhere,
+        }
+        match &mut this.state {
+            State::Elsewhere { ahead, .. } => ahead.poll_next(context),
+            _ => Poll::Ready(None),
         }
     }
 }
 
-impl<S> Chunks<S> {
-    /// Gives a chunk away; an empty one is the end.
-    fn made(&mut self, steps: S, chunk: Vec<u8>, more: bool) -> Option<io::Result<Bytes>> {
-        if more {
-            self.state = State::Idle(steps);
+impl<S: Steps> Chunks<S> {
+    /// The next chunk, made by this thread, or none at the end; else who makes it.
+    fn next_here(&mut self, mut steps: S) -> Result<Option<Vec<u8>>, State<S>> {
+        let is_long = self.made >= LONG_CHUNKS;
+        let long_answer =
+            self.places.as_ref().filter(|_| is_long).and_then(|places| places.take_long_answer());
+        if long_answer.is_some() {
+            let ahead = Ahead::begin(steps, CHUNKS_AHEAD, LONG_CHUNK_BYTES);
+            return Err(State::Elsewhere { ahead, _place: long_answer });
         }
-        (!chunk.is_empty()).then(|| Ok(chunk.into()))
+        let Some(_place) = self.places.as_ref().and_then(|places| places.take()) else {
+            let ahead = Ahead::begin(steps, 1, CHUNK_BYTES);
+            return Err(State::Elsewhere { ahead, _place: None });
+        };
+        let (chunk, more) = fill_new(&mut steps, CHUNK_BYTES);
+        self.made += 1;
+        self.state = if more { State::OnDemand(steps) } else { State::Ended };
+        Ok((!chunk.is_empty()).then_some(chunk))
     }
 }
 
@@ -129,3 +148,6 @@ impl Stream for PassedOn {
         self.0.poll_recv(context).map(|line| line.map(Ok))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod accept;
 mod access;
+mod ahead;
 mod answer;
 mod app;
 mod append;

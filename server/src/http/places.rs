@@ -3,6 +3,9 @@
 //! Handing work to another thread and taking its outcome back costs more than most of the work here; but a connection whose thread
 //! waits for the disk is not served.
 //!
+//! Long answers, too, are made ahead of what their clients take only as long as there is a place for that: what is made and not taken
+//! is memory.
+//!
 //! Invariant: however long work takes, at least one thread serves connections.
 
 use std::num::NonZeroUsize;
@@ -25,12 +28,24 @@ pub(crate) enum Work {
     Long,
 }
 
-/// The threads that serve connections and may do short work meanwhile.
-#[derive(Debug)]
-pub(crate) struct Places(AtomicUsize);
+/// How many long answers may be made ahead at one time: more than there are processors to make them.
+const LONG_ANSWERS_MAX: usize = 16;
 
-/// One of them, until it is dropped.
+/// The places that are left.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Threads that serve connections and may do short work meanwhile.
+    threads: AtomicUsize,
+    /// Long answers that may be made ahead.
+    long_answers: AtomicUsize,
+}
+
+/// A thread, until it is dropped.
 pub(super) struct Place<'a>(&'a Places);
+
+/// A place for a long answer, until it is dropped.
+#[derive(Debug)]
+pub(super) struct LongAnswer(Arc<Places>);
 
 /// How many threads are to serve connections: one for each processor while one waits.
 pub(crate) fn threads() -> usize {
@@ -41,18 +56,34 @@ impl Places {
     /// All but one of the threads of this runtime.
     pub(crate) fn of_runtime() -> Places {
         let threads = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_workers());
-        Places(AtomicUsize::new(threads.saturating_sub(1)))
+        Places {
+            threads: AtomicUsize::new(threads.saturating_sub(1)),
+            long_answers: AtomicUsize::new(LONG_ANSWERS_MAX),
+        }
     }
 
     pub(super) fn take(&self) -> Option<Place<'_>> {
-        let taken = self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, |left| left.checked_sub(1));
-        taken.is_ok().then(|| Place(self))
+        take_one(&self.threads).then(|| Place(self))
+    }
+
+    pub(super) fn take_long_answer(self: &Arc<Places>) -> Option<LongAnswer> {
+        take_one(&self.long_answers).then(|| LongAnswer(Arc::clone(self)))
+    }
+}
+
+fn take_one(of: &AtomicUsize) -> bool {
+    of.fetch_update(Ordering::Acquire, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
+impl Drop for LongAnswer {
+    fn drop(&mut self) {
+        self.0.long_answers.fetch_add(1, Ordering::Release);
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::Release);
+        self.0.threads.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -86,5 +117,15 @@ mod tests {
         assert!(one.is_some() && other.is_some() && places.take().is_none());
         drop(one);
         assert!(places.take().is_some());
+    }
+
+    #[test]
+    fn some_long_answers_are_made_ahead_at_one_time_and_no_more() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build().expect("threads");
+        let places = Arc::new(runtime.block_on(async { Places::of_runtime() }));
+        let mut taken: Vec<_> = (0..LONG_ANSWERS_MAX).map(|_| places.take_long_answer()).collect();
+        assert!(taken.iter().all(Option::is_some) && places.take_long_answer().is_none());
+        taken.pop();
+        assert!(places.take_long_answer().is_some());
     }
 }
