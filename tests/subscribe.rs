@@ -332,3 +332,42 @@ fn a_version_that_a_stream_never_had_is_no_cursor() {
     let of_all = Subscribe::all().after_version(StreamVersion::new(1));
     assert!(store.subscribe(of_all).expect_err("which stream?").to_string().contains("one stream"));
 }
+
+#[test]
+fn one_that_passes_over_events_gets_what_lies_behind_them_and_nothing_before() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    for n in 0..200 {
+        append(&store, &format!("s-{}", n % 2), [large_event(n, 800)]);
+    }
+    for (subscribe, step) in [(Subscribe::all(), 1), (Subscribe::stream(stream("s-0")), 2)] {
+        let mut subscription = store.subscribe(subscribe).expect("from the beginning");
+        for n in 0..3 {
+            let first = subscription.try_next().expect("there are events").expect("readable");
+            assert_eq!(positions(&[first]), [1 + n * step]);
+        }
+        subscription.pass_to(Position::new(100)).expect("within the head");
+        subscription.pass_to(Position::new(50)).expect("it is further already");
+        let refused = subscription.pass_to(Position::new(201)).expect_err("beyond the head");
+        assert!(refused.to_string().contains("beyond the head"));
+        let rest: Vec<_> =
+            std::iter::from_fn(|| subscription.try_next()).map(|told| told.expect("readable")).collect();
+        assert!(positions(&rest).into_iter().eq((101..=200).step_by(step as usize)));
+        check_progress(&rest);
+    }
+}
+
+#[test]
+fn one_that_waits_and_passes_over_all_that_came_is_told_that_it_has_caught_up() {
+    let disk = SimDisk::new(1);
+    let store = open(on(&disk));
+    let mut subscription = store.subscribe(Subscribe::all()).expect("from the beginning");
+    let next = |subscription: &mut Subscription| subscription.try_next().transpose().expect("readable");
+    let caught_up = |position| Some(Delivery::CaughtUp(Position::new(position)));
+    assert_eq!((next(&mut subscription), next(&mut subscription)), (caught_up(0), None));
+    append(&store, "s", [event(1), event(2)]);
+    subscription.pass_to(Position::new(2)).expect("within the head");
+    assert_eq!((next(&mut subscription), next(&mut subscription)), (caught_up(2), None));
+    append(&store, "s", [event(3)]);
+    assert!(matches!(next(&mut subscription), Some(Delivery::Event(event)) if n_of(&event) == 3));
+}
