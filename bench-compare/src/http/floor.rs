@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use annals::TimestampWriter;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{self, State};
@@ -134,7 +135,7 @@ impl Floor {
         log.frames(|place, frame| {
             position += 1;
             let Some(parts) = Parts::of(frame) else { return };
-            let number = streams.number(parts.stream);
+            let number = streams.number(&String::from_utf8_lossy(parts.stream));
             streams.all[number].version = parts.version;
             streams.all[number].places.push(Lies::new(place, frame.len() + HEADER_BYTES, position));
         })?;
@@ -229,8 +230,10 @@ impl Floor {
             };
             let (before, id) = (frames.len(), new_id());
             let metadata = event.metadata.map_or(&[][..], |metadata| metadata.get().as_bytes());
-            let (event_type, data) = (event.event_type, event.data.get().as_bytes());
-            Parts { id: &id, time, version: 0, stream, event_type, metadata, data }.encode(&mut frames);
+            let (event_type, data) = (event.event_type.as_bytes(), event.data.get().as_bytes());
+            let named = stream.as_bytes();
+            Parts { id: &id, time, version: 0, stream: named, event_type, metadata, data }
+                .encode(&mut frames);
             events.push((stream.to_owned(), frames.len() - before));
             told.push((id, stream));
         }
@@ -308,7 +311,8 @@ async fn read(
     let streams = floor.streams.read().unwrap_or_else(PoisonError::into_inner);
     let number = streams.named.get(&stream).ok_or(StatusCode::NOT_FOUND)?;
     let places = &streams.all[*number].places;
-    let (mut out, mut frame) = (Vec::with_capacity(places.len() * 512), Vec::new());
+    let (mut out, mut frame) = (Vec::with_capacity(places.len() * 640), Vec::new());
+    let mut times = TimestampWriter::default();
     for lies in places {
         frame.resize(lies.bytes, 0);
         // The system's cache has it: what is measured was just written.
@@ -318,7 +322,7 @@ async fn read(
             return Err(StatusCode::INTERNAL_SERVER_ERROR);
         }
         let parts = Parts::of(frame).ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
-        write_line(&mut out, &parts, lies.position);
+        write_line(&mut out, &mut times, &parts, lies.position);
     }
     Ok((LINES, out).into_response())
 }
@@ -327,10 +331,11 @@ async fn replay(State(floor): State<Arc<Floor>>) -> Response {
     let (send, mut receive) = mpsc::channel::<Result<Bytes>>(CHUNKS_AHEAD);
     tokio::task::spawn_blocking(move || {
         let (mut out, mut position, mut is_wanted) = (Vec::with_capacity(CHUNK_BYTES + 1024), 0, true);
+        let mut times = TimestampWriter::default();
         let all = floor.log.frames(|_, frame| {
             position += 1;
             if let Some(parts) = Parts::of(frame).filter(|_| is_wanted) {
-                write_line(&mut out, &parts, position);
+                write_line(&mut out, &mut times, &parts, position);
             }
             if out.len() >= CHUNK_BYTES {
                 let chunk = std::mem::replace(&mut out, Vec::with_capacity(CHUNK_BYTES + 1024));

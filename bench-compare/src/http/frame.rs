@@ -25,8 +25,8 @@ pub struct Parts<'a> {
     pub id: &'a Id,
     pub time: i64,
     pub version: u64,
-    pub stream: &'a str,
-    pub event_type: &'a str,
+    pub stream: &'a [u8],
+    pub event_type: &'a [u8],
     pub metadata: &'a [u8],
     pub data: &'a [u8],
 }
@@ -42,10 +42,7 @@ impl<'a> Parts<'a> {
         let mut given = [0; GIVEN_BYTES];
         given[..16].copy_from_slice(self.id);
         given[16..24].copy_from_slice(&self.time.to_le_bytes());
-        encode_frame(
-            &[&given, self.stream.as_bytes(), self.event_type.as_bytes(), self.metadata, self.data],
-            out,
-        );
+        encode_frame(&[&given, self.stream, self.event_type, self.metadata, self.data], out);
     }
 
     /// Those of a frame without its header; none when it is no frame of an event.
@@ -63,8 +60,8 @@ impl<'a> Parts<'a> {
             id,
             time: i64::from_le_bytes(*time),
             version: u64::from_le_bytes(*version.first_chunk()?),
-            stream: std::str::from_utf8(next()?).ok()?,
-            event_type: std::str::from_utf8(next()?).ok()?,
+            stream: next()?,
+            event_type: next()?,
             metadata: next()?,
             data: next()?,
         })
@@ -88,8 +85,8 @@ mod tests {
             id: &id,
             time: -7,
             version: 0,
-            stream: "order-1",
-            event_type: "made",
+            stream: b"order-1",
+            event_type: b"made",
             metadata: b"{}",
             data: b"[5]",
         };
@@ -98,7 +95,7 @@ mod tests {
         complete(&mut frame, 9);
         let found = Parts::of(&frame[HEADER_BYTES..]).unwrap();
         assert_eq!((found.id, found.time, found.version), (&id, -7, 9));
-        assert_eq!((found.stream, found.event_type), ("order-1", "made"));
+        assert_eq!((found.stream, found.event_type), (&b"order-1"[..], &b"made"[..]));
         assert_eq!((found.metadata, found.data), (&b"{}"[..], &b"[5]"[..]));
         assert_eq!(frame[4..8], crc32fast::hash(&frame[8..]).to_le_bytes());
     }

@@ -2,9 +2,7 @@
 //!
 //! Names go out as they came in: a parser has found nothing in them that is escaped.
 
-use std::io::Write as _;
-
-use annals::Timestamp;
+use annals::{Timestamp, TimestampWriter};
 use itoa::Integer;
 use uuid::Uuid;
 
@@ -19,23 +17,20 @@ pub struct Told<'a> {
     pub position: u64,
 }
 
-/// Writes an event as a line.
-pub fn write_line(out: &mut Vec<u8>, parts: &Parts<'_>, position: u64) {
+/// Writes an event as a line. Times are written as annals writes them: those of one second begin alike.
+pub fn write_line(out: &mut Vec<u8>, times: &mut TimestampWriter, parts: &Parts<'_>, position: u64) {
     write_id(out, b"{\"id\":\"", parts.id);
-    for part in [b"\",\"type\":\"", parts.event_type.as_bytes(), b"\",\"stream\":\"", parts.stream.as_bytes()]
-    {
+    for part in [b"\",\"type\":\"", parts.event_type, b"\",\"stream\":\"", parts.stream] {
         out.extend_from_slice(part);
     }
     write_number(out, b"\",\"streamVersion\":", parts.version);
     write_number(out, b",\"position\":", position);
     // One time is both: an event occurs when it is recorded.
-    out.extend_from_slice(b",\"timestamp\":\"");
-    let time = out.len();
-    // Writing to memory does not fail.
-    let _ = write!(out, "{}", Timestamp::from_nanos(parts.time));
-    let time = time..out.len();
-    out.extend_from_slice(b"\",\"recordedAt\":\"");
-    out.extend_from_within(time);
+    let mut time = [0; TimestampWriter::LEN_MAX];
+    let len = times.write(Timestamp::from_nanos(parts.time), &mut time);
+    for part in [b",\"timestamp\":\"", &time[..len], b"\",\"recordedAt\":\"", &time[..len]] {
+        out.extend_from_slice(part);
+    }
     for part in [b"\",\"data\":", parts.data] {
         out.extend_from_slice(part);
     }
@@ -49,7 +44,7 @@ pub fn write_line(out: &mut Vec<u8>, parts: &Parts<'_>, position: u64) {
 /// Writes an event as a block of server-sent events.
 pub fn write_block(out: &mut Vec<u8>, parts: &Parts<'_>, position: u64) {
     write_number(out, b"id: ", position);
-    for part in [b"\nevent: ", parts.event_type.as_bytes(), b"\ndata: ", parts.data, b"\n\n"] {
+    for part in [b"\nevent: ", parts.event_type, b"\ndata: ", parts.data, b"\n\n"] {
         out.extend_from_slice(part);
     }
 }
