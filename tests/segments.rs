@@ -1,7 +1,9 @@
 //! Many small segments: everything holds across seals, reopening, and the loss of every derived file.
 
 use annals::testkit::SimDisk;
-use annals::{Error, EventStore, Metadata, Options, Position, Read, StreamVersion};
+use annals::{
+    Append, AppendError, Error, EventStore, ExpectedVersion, Metadata, Options, Position, Read, StreamVersion,
+};
 
 use crate::support::*;
 
@@ -65,6 +67,41 @@ fn reads_hold_across_seals_reopening_and_the_loss_of_derived_files() {
     check(&open(on(&disk).read_only(true)));
     append(&store, "s-0", [event(EVENTS)]);
     assert_eq!(store.stream(&stream("s-0")).expect("readable").expect("exists").version, version(430));
+}
+
+#[test]
+fn one_append_to_many_streams_goes_on_where_each_stands_in_whichever_segment_that_is() {
+    const STREAMS: u64 = 40;
+    let store = open(on(&SimDisk::new(2)));
+    let name = |s: u64| stream(&format!("many-{s}"));
+    let mut versions = vec![0; STREAMS as usize];
+    for n in 0..EVENTS {
+        // The first streams lie in the first segments only, and the last in the last.
+        let s = (n * STREAMS / EVENTS + n % 5).min(STREAMS - 1);
+        append(&store, name(s).as_str(), [event(n)]);
+        versions[s as usize] += 1;
+    }
+    assert!(store.stats().expect("readable").segments > 5, "the segments are small");
+    let with = |wrong: Option<u64>| {
+        let known = (0..STREAMS).map(|s| (s, versions[s as usize] + u64::from(wrong == Some(s))));
+        let new = (STREAMS..2 * STREAMS).map(|s| (s, 0));
+        known.chain(new).fold(Append::default(), |append, (s, version)| {
+            let expected = match version {
+                0 => ExpectedVersion::None,
+                version => ExpectedVersion::Exactly(StreamVersion::new(version)),
+            };
+            append.and_to(name(s), expected, [event(EVENTS + s)])
+        })
+    };
+    for s in [0, 17, STREAMS - 1] {
+        assert!(
+            matches!(store.append(with(Some(s))), Err(AppendError::Conflict { stream, .. }) if stream == name(s))
+        );
+    }
+    let receipt = store.append(with(None)).expect("each stands where it is expected");
+    for (stream, version) in receipt.streams.iter().zip(versions.iter().chain(std::iter::repeat(&0))) {
+        assert_eq!(stream.version.get(), version + 1, "{}", stream.stream);
+    }
 }
 
 #[test]

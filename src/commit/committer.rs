@@ -371,14 +371,17 @@ impl Shared {
     fn warm(&self, prepared: &mut Prepared, parts: &[Arc<Part>]) -> Result<(), Error> {
         let Some((active, sealed)) = parts.split_last() else { return Ok(()) };
         prepared.streams.iter().skip(1).for_each(|stream| active.will_look_up(stream.hash));
+        let mut not_here = Vec::new();
         for stream in prepared.streams.iter_mut().chain(&mut prepared.expected) {
             let here = active.stream(parts, stream.hash, Position::new(u64::MAX - 1))?;
-            let head = if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };
-            stream.warmed = Warmed { head, through: active.number() - 1 };
+            stream.warmed = Warmed { head: None, through: active.number() - 1 };
             stream.lifecycle_of = self.lifecycles.newest();
             stream.lifecycle = self.lifecycles.of(stream.name.as_str())?;
+            if here.is_none() && !sealed.is_empty() {
+                not_here.push((stream.hash, &mut stream.warmed.head));
+            }
         }
-        Ok(())
+        catalog::heads(sealed, not_here)
     }
 
     /// Looks for events that break the append's conditions, up to what is visible now, on the caller's thread.

@@ -1,16 +1,18 @@
 //! An append made ready by its caller: checked, encoded, hashed, and looked up, so that the commit has little to do.
 
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 
 use super::condition::Condition;
 use crate::error::AppendError;
 use crate::format::event::{self, BodyCrc, Given};
 use crate::format::frame::{HEADER_LEN, TRAILER_LEN};
-use crate::index::{Head, RecentTerm, RecordTerms, Term, TermHasher};
+use crate::index::{ByTerm, Head, RecentTerm, RecordTerms, Term, TermHasher};
 use crate::lifecycle::holds_settings;
 use crate::model::{
-    Append, AppendedEvent, Durability, EventId, ExpectedVersion, IdempotencyKey, Label, Labels, Lifecycle,
-    NewEvent, Position, QueryItem, Receipt, StreamName, StreamReceipt, StreamVersion, Timestamp,
+    Append, AppendedEvent, Durability, EventId, EventOfStream, ExpectedVersion, FreshIds, IdempotencyKey,
+    Label, Labels, Lifecycle, NewEvent, Position, QueryItem, Receipt, StreamName, StreamReceipt,
+    StreamVersion, Timestamp,
 };
 use crate::options::Limits;
 
@@ -30,6 +32,15 @@ pub(crate) struct Prepared {
     pub(super) conditions_of: Position,
     /// The last segment that its ids were looked up in as it will be for ever.
     pub(super) looked_through: u64,
+}
+
+/// What records are made with.
+struct With<'a> {
+    limits: &'a Limits,
+    hasher: &'a TermHasher,
+    now: Timestamp,
+    types: RecentTerm,
+    fresh: FreshIds,
 }
 
 /// One record in the frame, still without position and version.
@@ -72,11 +83,16 @@ pub(super) struct Warmed {
 }
 
 impl Stream {
-    fn new(name: StreamName, expected: ExpectedVersion, hasher: &TermHasher) -> Stream {
+    fn new(
+        name: StreamName,
+        expected: ExpectedVersion,
+        hasher: &TermHasher,
+        categories: &mut RecentTerm,
+    ) -> Stream {
         let text = name.as_str().as_bytes();
         Stream {
             hash: hasher.stream(text),
-            category: hasher.category(text),
+            category: hasher.category(text, categories),
             name,
             expected,
             events: 0,
@@ -108,14 +124,15 @@ impl Prepared {
         now: Timestamp,
     ) -> Result<Prepared, AppendError> {
         check(&append, limits)?;
-        let stream = |(name, expected)| Stream::new(name, expected, hasher);
+        let mut categories = RecentTerm::new(Term::Category);
+        let mut stream = |(name, expected)| Stream::new(name, expected, hasher, &mut categories);
         let mut frame = Vec::with_capacity(frame_len(&append));
         frame.resize(HEADER_LEN, 0);
         let mut prepared = Prepared {
             frame,
             records: Vec::with_capacity(append.events.len()),
-            streams: append.streams.into_iter().map(stream).collect(),
-            expected: append.expected.into_iter().map(stream).collect(),
+            streams: append.streams.into_iter().map(&mut stream).collect(),
+            expected: append.expected.into_iter().map(&mut stream).collect(),
             conditions: append.refused_by.into_iter().map(|by| Condition::new(by, hasher)).collect(),
             key: append.key.map(|key| {
                 let hash = hasher.key(key.as_str().as_bytes());
@@ -124,26 +141,22 @@ impl Prepared {
             conditions_of: Position::START,
             looked_through: 0,
         };
-        let mut types = RecentTerm::new(Term::Type);
-        for of_stream in append.events {
-            prepared.add(of_stream.stream, &of_stream.event, limits, hasher, &mut types, now)?;
+        check_named_once(&prepared.streams)?;
+        let without_id = append.events.iter().filter(|of_stream| of_stream.event.id.is_none()).count();
+        let fresh = FreshIds::new(without_id);
+        let mut with = With { limits, hasher, now, types: RecentTerm::new(Term::Type), fresh };
+        for EventOfStream { stream, event } in append.events {
+            prepared.add(stream, &event, &mut with)?;
         }
         prepared.frame.extend_from_slice(&[0; TRAILER_LEN]);
         Ok(prepared)
     }
 
-    fn add(
-        &mut self,
-        stream: usize,
-        new: &NewEvent,
-        limits: &Limits,
-        hasher: &TermHasher,
-        types: &mut RecentTerm,
-        now: Timestamp,
-    ) -> Result<(), AppendError> {
+    fn add(&mut self, stream: usize, new: &NewEvent, with: &mut With<'_>) -> Result<(), AppendError> {
+        let With { limits, hasher, now, types, fresh } = with;
         check_size(new, limits)?;
-        let id = new.id.clone().unwrap_or_else(EventId::generate);
-        let timestamp = new.timestamp.unwrap_or(now);
+        let id = new.id.clone().or_else(|| fresh.next()).expect("there is a fresh id for each event without");
+        let timestamp = new.timestamp.unwrap_or(*now);
         let entry = &mut self.streams[stream];
         entry.events += 1;
         let key = self.key.as_ref().filter(|_| self.records.is_empty());
@@ -269,7 +282,25 @@ fn check_owner(stream: &StreamName) -> Result<(), AppendError> {
     Err(AppendError::Invalid { what })
 }
 
-/// Checks what needs no encoding.
+fn check_named_once(streams: &[Stream]) -> Result<(), AppendError> {
+    // A single one cannot be named twice, and most appends have no other.
+    if streams.len() < 2 {
+        return Ok(());
+    }
+    let mut named = ByTerm::with_capacity_and_hasher(streams.len(), Default::default());
+    for stream in streams {
+        match named.entry(stream.hash) {
+            Entry::Vacant(new) => drop(new.insert(())),
+            Entry::Occupied(_) => {
+                let what = format!("stream {} is named twice; put its events into one write", stream.name);
+                return Err(AppendError::Invalid { what });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks what needs no encoding and no hash.
 fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     let invalid = |what: String| Err(AppendError::Invalid { what });
     if append.is_empty() {
@@ -290,14 +321,9 @@ fn check(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     }
     let mut written = vec![false; append.streams.len()];
     append.events.iter().for_each(|event| written[event.stream] = true);
-    let mut named = HashSet::new();
     for (number, (stream, _)) in append.streams.iter().enumerate() {
         if !append.is_system {
             check_owner(stream)?;
-        }
-        // A single one cannot be named twice, and most appends have no other.
-        if append.streams.len() > 1 && !named.insert(stream) {
-            return invalid(format!("stream {stream} is named twice; put its events into one write"));
         }
         if !written[number] {
             return invalid(format!(

@@ -22,6 +22,9 @@ pub(crate) const ALL: Position = Position::new(u64::MAX - 1);
 /// In how many of the newest parts a stream is looked up at one time, as far as that is fetching from memory.
 const ASKED_AHEAD: usize = 8;
 
+/// How many streams are looked up in one part at one time, as far as that is fetching from memory.
+const ASKED_TOGETHER: usize = 16;
+
 /// The list of parts that readers share with the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog(ArcSwap<Vec<Arc<Part>>>);
@@ -74,6 +77,28 @@ pub(crate) fn time_at(parts: &[Arc<Part>], position: Position) -> Result<Timesta
 pub(crate) fn head(parts: &[Arc<Part>], hash: u128) -> Result<Option<Head>, Error> {
     let newest = newest(parts, hash, ALL)?;
     Ok(newest.map(|(part, here)| Head { version: here.last(), segment: part.number() }))
+}
+
+/// Notes where streams stand, as [`head`] tells of each, beside their hashes.
+pub(crate) fn heads(parts: &[Arc<Part>], mut streams: Vec<(u128, &mut Option<Head>)>) -> Result<(), Error> {
+    if let [(hash, head_of)] = &mut streams[..] {
+        **head_of = head(parts, *hash)?;
+        return Ok(());
+    }
+    for together in streams.chunks_mut(ASKED_TOGETHER) {
+        for part in parts.iter().rev() {
+            let missing = || together.iter().filter(|(_, head)| head.is_none()).map(|(hash, _)| *hash);
+            if missing().next().is_none() {
+                break;
+            }
+            part.will_look_up_all(missing);
+            for (hash, head) in together.iter_mut().filter(|(_, head)| head.is_none()) {
+                let here = part.stream(parts, *hash, ALL)?;
+                **head = here.map(|here| Head { version: here.last(), segment: part.number() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The newest of some parts that holds a stream, as far as readers may see, and what it holds of it.

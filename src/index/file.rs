@@ -153,11 +153,20 @@ impl FileIndex {
         }
     }
 
-    /// The row of a term, if the segment has it.
-    pub(super) fn term(&self, hash: u128) -> Result<Option<TermRow>, Unusable> {
-        if !self.may_have(hash)? {
-            return Ok(None);
+    /// Says the same once what the first looks need has come: its row is fetched.
+    #[inline]
+    pub(super) fn will_read_row(&self, hash: u128) {
+        if self.may_have(hash) == Ok(true)
+            && let Ok((from, to)) =
+                self.range(Section::TermDirectory, self.header.term_bits, (hash >> 64) as u64)
+        {
+            self.map
+                .will_read(self.sections[Section::Terms as usize] + u64::from(from), (to - from) as usize);
         }
+    }
+
+    /// The row of a term, if the segment has it. Whoever asks has asked the filter before: nearly all answers are known then.
+    pub(super) fn term(&self, hash: u128) -> Result<Option<TermRow>, Unusable> {
         let (from, to) = self.range(Section::TermDirectory, self.header.term_bits, (hash >> 64) as u64)?;
         let found = self.rows_between(from, to, hash)?.find(|row| row.is_none_or(|row| row.hash >= hash));
         match found {

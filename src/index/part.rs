@@ -364,6 +364,9 @@ fn count_between(first: Position, end: Position) -> u32 {
 fn known_before(parts: &[Arc<Part>], number: u64, hash: u128) -> Previous {
     for part in older(parts, number).iter().rev() {
         let Some(index) = part.index_that_is_there() else { return Previous::Unknown };
+        if !part.may_have(hash) {
+            continue;
+        }
         match part.term(&index, hash, u32::MAX) {
             Ok(None) => {}
             Ok(Some(_)) => return Previous::Segment(part.number()),

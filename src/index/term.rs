@@ -117,15 +117,15 @@ impl TermHasher {
         Some(RecordTerms {
             stream: self.stream(parts.stream),
             id: self.id(parts.id),
-            category: category.hash(self, category_of(parts.stream)),
+            category: self.category(parts.stream, category),
             event_type: event_type.hash(self, parts.event_type),
             labels: self.labels(parts.labels),
         })
     }
 
-    /// The hash of the category of a stream.
-    pub(crate) fn category(&self, stream: &[u8]) -> u128 {
-        self.hash(Term::Category, category_of(stream))
+    /// The hash of the category of a stream, one of several.
+    pub(crate) fn category(&self, stream: &[u8], recent: &mut RecentTerm) -> u128 {
+        recent.hash(self, category_of(stream))
     }
 
     /// The hashes of packed labels.

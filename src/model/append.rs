@@ -1,10 +1,14 @@
 //! An append: what one atomic request writes, and the receipt it gets.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{
     EventId, ExpectedVersion, IdempotencyKey, NewEvent, Position, Query, StreamName, StreamVersion, Timestamp,
 };
+
+/// For how many events there is room before the first, where it is not known how many come.
+const ROOM_EVENTS_MAX: usize = 1024;
 
 /// One atomic request: events for one or several streams, each stream with its expected version.
 ///
@@ -161,15 +165,17 @@ impl FromIterator<(StreamName, NewEvent)> for Append {
     fn from_iter<I: IntoIterator<Item = (StreamName, NewEvent)>>(events: I) -> Append {
         let events = events.into_iter();
         let mut append = Append::default();
-        append.events.reserve(events.size_hint().0);
-        let mut numbers: HashMap<StreamName, usize> = HashMap::new();
+        // An iterator that may end early, as one over results does, knows only how many there are at most.
+        let (least, most) = events.size_hint();
+        let room = least.max(most.unwrap_or(0).min(ROOM_EVENTS_MAX));
+        append.events.reserve(room);
+        let mut numbers: HashMap<StreamName, usize> = HashMap::with_capacity(room);
         for (name, event) in events {
-            let stream = match numbers.get(&name) {
-                Some(number) => *number,
-                None => {
-                    let number = append.add_stream(name.clone(), ExpectedVersion::Any);
-                    numbers.insert(name, number);
-                    number
+            let stream = match numbers.entry(name) {
+                Entry::Occupied(number) => *number.get(),
+                Entry::Vacant(new) => {
+                    let number = append.add_stream(new.key().clone(), ExpectedVersion::Any);
+                    *new.insert(number)
                 }
             };
             append.events.push(EventOfStream { stream, event });

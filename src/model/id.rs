@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use super::name::{NameError, check_name};
 
+/// How many ids are made at once.
+const AT_ONCE: usize = 16;
+
 /// The id of an event, unique within its stream: 1 to 255 bytes without control characters.
 ///
 /// An id that is a UUID in its usual lower-case form takes 16 bytes in memory and on disk; it reads the same.
@@ -71,6 +74,38 @@ impl EventId {
             Form::Uuid(uuid) => uuid.as_bytes(),
             Form::Text(text) => text.as_bytes(),
         }
+    }
+}
+
+/// New ids, each above the one before.
+#[derive(Debug)]
+pub(crate) struct FreshIds {
+    /// What is made and not given out begins at `at`.
+    ids: [Uuid; AT_ONCE],
+    at: usize,
+    left: usize,
+}
+
+impl FreshIds {
+    /// As many as that.
+    pub(crate) fn new(count: usize) -> FreshIds {
+        FreshIds { ids: [Uuid::nil(); AT_ONCE], at: AT_ONCE, left: count }
+    }
+}
+
+impl Iterator for FreshIds {
+    type Item = EventId;
+
+    fn next(&mut self) -> Option<EventId> {
+        if self.left == 0 {
+            return None;
+        }
+        if self.at == AT_ONCE {
+            self.at -= self.left.min(AT_ONCE);
+            fresh::fill(&mut self.ids[self.at..]);
+        }
+        (self.left, self.at) = (self.left - 1, self.at + 1);
+        Some(EventId(Form::Uuid(self.ids[self.at - 1])))
     }
 }
 
@@ -140,6 +175,16 @@ mod tests {
             "evt-12345",
         ] {
             assert_eq!(EventId::parse(text).map(|id| id.to_string()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn as_many_new_ids_are_made_as_are_asked_for_and_each_is_above_the_one_before() {
+        for count in [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 5 * AT_ONCE + 3] {
+            let before = EventId::generate();
+            let ids: Vec<EventId> = std::iter::once(before).chain(FreshIds::new(count)).collect();
+            assert_eq!(ids.len(), count + 1);
+            assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
         }
     }
 

@@ -35,6 +35,7 @@ pub use traceparent::Traceparent;
 
 pub(crate) use append::{EventOfStream, RefusedBy};
 pub(crate) use event::Lens;
+pub(crate) use id::FreshIds;
 pub(crate) use label::{Labels, unpack};
 pub(crate) use name::check_name;
 pub(crate) use settings::Lifecycle;

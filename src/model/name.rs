@@ -51,6 +51,10 @@ pub(crate) fn check_name(what: &'static str, text: &str) -> Result<(), NameError
     if text.len() > NAME_BYTES_MAX {
         return Err(NameError::TooLong { what, len: text.len() });
     }
+    // Nearly all names are so, and that is seen without taking them for characters.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
+    }
     match text.char_indices().find(|(_, c)| c.is_control()) {
         Some((at, _)) => Err(NameError::Control { what, at }),
         None => Ok(()),

@@ -223,11 +223,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         does: "begins the versions of a stream anew in each segment",
         file: "src/commit/committer.rs",
-        text: "if here.is_some() { None } else { catalog::head(sealed, stream.hash)? };",
-        by: "{
-                let _ = (here, sealed);
-                None
-            };",
+        text: "here.is_none() && !sealed.is_empty()",
+        by: "here.is_none() && sealed.is_empty()",
         caught_by: &[CRASH],
     },
     Mutant {

@@ -57,16 +57,30 @@ impl TermRow {
 
     /// Takes a row from the front of `from`. The leading bytes of its hash are those of `like`.
     pub(crate) fn decode(from: &mut &[u8], known: usize, like: u128) -> Option<TermRow> {
-        let (rest, after) = from.split_at_checked(16 - known)?;
-        *from = after;
-        let mut hash = like.to_be_bytes();
-        hash[known..].copy_from_slice(rest);
+        let hash = take_hash(from, known, like)?;
         let head = varint::take(from)?;
         let count = u32::try_from(head >> 1).ok().filter(|_| head > 0)?;
         let postings = varint::take_u32(from)?;
         let stream = if head & 1 == 0 { None } else { Some(StreamRow::decode(from)?) };
-        Some(TermRow { hash: u128::from_be_bytes(hash), count, postings, stream })
+        Some(TermRow { hash, count, postings, stream })
     }
+}
+
+/// Takes a hash without its `known` leading bytes, which are those of `like`, from the front of `from`.
+#[inline]
+fn take_hash(from: &mut &[u8], known: usize, like: u128) -> Option<u128> {
+    let (rest, after) = from.split_at_checked(16 - known)?;
+    // What follows the hash is read with it where there is as much: sixteen bytes are taken in one go, and fewer are not.
+    let hash = match from.first_chunk() {
+        Some(more) => u128::from_be_bytes(*more) >> (8 * known) | like & !(u128::MAX >> (8 * known)),
+        None => {
+            let mut hash = like.to_be_bytes();
+            hash[known..].copy_from_slice(rest);
+            u128::from_be_bytes(hash)
+        }
+    };
+    *from = after;
+    Some(hash)
 }
 
 impl StreamRow {

@@ -107,9 +107,21 @@ impl Part {
         }
     }
 
+    /// Says that these terms are about to be looked up here, one after the other.
+    pub(crate) fn will_look_up_all<T: Iterator<Item = u128>>(&self, hashes: impl Fn() -> T) {
+        match self.index.load().as_deref() {
+            Some(Index::Memory(memory)) => hashes().for_each(|hash| memory.will_look_up(hash)),
+            Some(Index::File(file)) => {
+                hashes().for_each(|hash| file.will_look_up(hash));
+                hashes().for_each(|hash| file.will_read_row(hash));
+            }
+            None => {}
+        }
+    }
+
     /// Whether it may have a term. Most parts that do not have it are passed over by this alone.
     #[inline]
-    fn may_have(&self, hash: u128) -> bool {
+    pub(super) fn may_have(&self, hash: u128) -> bool {
         match self.index.load().as_deref() {
             Some(Index::File(file)) => file.may_have(hash) != Ok(false),
             _ => true,
@@ -151,7 +163,7 @@ impl Part {
         })
     }
 
-    /// A term's first `events` events, and what is known of it when it is a stream.
+    /// A term's first `events` events, and what is known of it when it is a stream. What may not have it need not be asked.
     pub(super) fn term(
         &self,
         index: &Arc<Index>,

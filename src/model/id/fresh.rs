@@ -17,11 +17,19 @@ const COUNT_BITS_LOW: u32 = COUNT_BITS - 12;
 
 static SOURCE: Mutex<Source> = Mutex::new(Source::new());
 
-/// A new id.
-pub(super) fn fresh() -> Uuid {
+/// Fills `ids` with new ones, each above the one before: many at once cost one look at the clock.
+pub(super) fn fill(ids: &mut [Uuid]) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     // An id is given out or not: what a panic leaves is as good as before it.
-    SOURCE.lock().unwrap_or_else(PoisonError::into_inner).next(now)
+    let mut source = SOURCE.lock().unwrap_or_else(PoisonError::into_inner);
+    ids.fill_with(|| source.next(now));
+}
+
+/// A new id.
+pub(super) fn fresh() -> Uuid {
+    let mut id = [Uuid::nil()];
+    fill(&mut id);
+    id[0]
 }
 
 /// Where ids come from.
@@ -40,7 +48,8 @@ impl Source {
 
     fn next(&mut self, now_millis: u64) -> Uuid {
         if now_millis > self.millis {
-            (self.millis, self.count) = (now_millis, self.random() >> (65 - COUNT_BITS));
+            let random = u64::from_le_bytes(self.random());
+            (self.millis, self.count) = (now_millis, random >> (65 - COUNT_BITS));
         } else {
             self.count += 1;
         }
@@ -48,21 +57,19 @@ impl Source {
             (self.millis, self.count) = (self.millis + 1, 0);
         }
         let (high, low) = (self.count >> COUNT_BITS_LOW, self.count & ((1 << COUNT_BITS_LOW) - 1));
-        let random = self.random() >> 32;
+        let random = u64::from(u32::from_le_bytes(self.random()));
         let upper = u128::from(self.millis << 16 | 7 << 12 | high);
         let lower = u128::from(2 << 62 | low << 32 | random);
         Uuid::from_u128(upper << 64 | lower)
     }
 
-    fn random(&mut self) -> u64 {
-        const WORD: usize = size_of::<u64>();
-        if self.left < WORD {
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        if self.left < N {
             getrandom::fill(&mut self.pool).expect("every system has randomness to give");
             self.left = POOL_BYTES;
         }
-        self.left -= WORD;
-        let word = self.pool[self.left..].first_chunk().expect("the pool holds a word where some is left");
-        u64::from_le_bytes(*word)
+        self.left -= N;
+        *self.pool[self.left..].first_chunk().expect("the pool holds as much as is left, and more is there")
     }
 }
 
