@@ -51,6 +51,16 @@ impl Data {
         Data { bytes: Bytes::copy_from_slice(json.get().as_bytes()), content_type: None }
     }
 
+    /// The same without a copy, as long as it is a part of `text`; then `text` is kept as long as the data.
+    pub fn from_raw_of(json: &RawValue, text: &Bytes) -> Data {
+        let (bytes, of) = (json.get().as_bytes(), text.as_ptr_range());
+        let part = bytes.as_ptr_range();
+        match of.start <= part.start && part.end <= of.end {
+            true => Data { bytes: text.slice_ref(bytes), content_type: None },
+            false => Data::from_raw(json),
+        }
+    }
+
     /// Takes bytes that are not JSON, with the media type that says what they are.
     pub fn binary(content_type: ContentType, bytes: impl Into<Bytes>) -> Data {
         Data { bytes: bytes.into(), content_type: Some(content_type) }
@@ -70,6 +80,19 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_is_a_part_of_the_text_that_it_was_read_from_and_a_copy_of_any_other() {
+        let text = Bytes::from_static(b"[ {\"n\":1} ]");
+        let of = |json: &Bytes| {
+            let parts: Vec<&RawValue> = serde_json::from_slice(json).expect("is a list");
+            Data::from_raw_of(parts[0], &text)
+        };
+        let (shared, copied) = (of(&text), of(&Bytes::copy_from_slice(&text)));
+        assert!(shared == copied && shared.bytes().as_ref() == b"{\"n\":1}");
+        assert_eq!(shared.bytes().as_ptr(), text[2..].as_ptr());
+        assert_ne!(copied.bytes().as_ptr(), text[2..].as_ptr());
+    }
 
     #[test]
     fn json_keeps_its_bytes_and_what_is_no_json_is_refused() {

@@ -11,7 +11,7 @@ pub(crate) const CLOUD_BATCH: &str = "application/cloudevents-batch+json";
 pub(crate) const SSE: &str = "text/event-stream";
 
 /// The media types that can be produced and are produced as [`NDJSON`].
-const NDJSON_ALIAS: &str = "application/ndjson";
+pub(crate) const NDJSON_ALIAS: &str = "application/ndjson";
 
 /// Chooses among `offered`, whose first is the default and wins a tie.
 pub(crate) fn negotiate(headers: &HeaderMap, offered: &[&'static str]) -> Result<&'static str, Problem> {

@@ -1,5 +1,7 @@
 //! Answers: JSON values, and the headers that answers about streams carry.
 
+use std::io::Write as _;
+
 use annals::{Receipt, StreamVersion};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -55,7 +57,12 @@ pub(crate) fn not_modified(etag: HeaderValue) -> Response {
 
 /// The entity tag of a version.
 pub(crate) fn etag(version: StreamVersion) -> HeaderValue {
-    header_value(&format!("\"{version}\""))
+    let mut text = [0; 1 + 20 + 1];
+    let mut left = &mut text[..];
+    write!(left, "\"{version}\"").expect("a number of 64 bits has at most 20 digits");
+    let left = left.len();
+    let len = text.len() - left;
+    HeaderValue::from_bytes(&text[..len]).expect("digits and quotes are visible ASCII")
 }
 
 /// The id of the history, on every answer.
@@ -69,6 +76,11 @@ pub(crate) fn header_value(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tag_of_the_highest_version_has_room() {
+        assert_eq!(etag(StreamVersion::new(u64::MAX)), format!("\"{}\"", u64::MAX));
+    }
 
     #[test]
     fn a_client_that_has_the_version_is_recognised_by_its_tag() {

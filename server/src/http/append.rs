@@ -48,7 +48,7 @@ async fn append(stream: StreamPath, sent: Submission) -> Result<Response, Proble
     let (receipt, ()) = committed.await.map_err(|problem| condition.refusal(problem))?;
 
     let Some(stream) = receipt.streams.first() else { return Err(no_stream()) };
-    let answer = AppendedAnswer { stream: stream.into(), durability: receipt.durability.as_str() };
+    let answer = AppendedAnswer::of(stream, receipt.durability.as_str());
     let mut response = answer::receipt(StatusCode::CREATED, &receipt, &answer);
     response.headers_mut().insert(header::ETAG, etag(stream.version));
     Ok(response)

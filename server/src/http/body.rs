@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
-use super::accept::{CLOUD_BATCH, CLOUD_EVENT};
+use super::accept::{CLOUD_BATCH, CLOUD_EVENT, JSON, NDJSON, NDJSON_ALIAS};
 use super::app::App;
 use super::config::BUDGET_UNIT_BYTES;
 use super::problem::{self, Problem};
@@ -25,6 +25,9 @@ use crate::wire::{BodyKind, decode_value};
 
 /// How much of a body that nobody wants is read.
 const DISCARD_BYTES_MAX: u64 = 256 << 20;
+
+/// What bodies of lines are called.
+const LINES: [&str; 2] = [NDJSON, NDJSON_ALIAS];
 
 /// How long that may take.
 const DISCARD_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -38,31 +41,29 @@ pub(crate) struct BodyLimit {
 
 /// A body in memory. Dropping it gives its share of the budget back.
 pub(crate) struct HeldBody {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _share: OwnedSemaphorePermit,
 }
 
 impl HeldBody {
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The body. Whoever keeps a part of it keeps all of it in memory, and this with it.
+    pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.bytes.into()
     }
 }
 
 /// How the events of a body are written, by its content type; or as a CloudEvent in the binary mode, by its headers, which
 /// no web page can set unasked.
 pub(crate) fn kind_of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
-    match media_type(headers).as_deref() {
-        Some(CLOUD_EVENT) => Ok(BodyKind::Cloud),
-        Some(CLOUD_BATCH) => Ok(BodyKind::CloudBatch),
-        _ if headers.contains_key("ce-specversion") => cloud_data(headers),
-        Some("application/json") => Ok(BodyKind::Json),
-        Some("application/x-ndjson" | "application/ndjson") => Ok(BodyKind::Lines),
-        other => Err(unsupported(
-            other,
+    let given = media_type(headers);
+    match () {
+        () if is_one(given, &[CLOUD_EVENT]) => Ok(BodyKind::Cloud),
+        () if is_one(given, &[CLOUD_BATCH]) => Ok(BodyKind::CloudBatch),
+        () if headers.contains_key("ce-specversion") => cloud_data(headers),
+        () if is_one(given, &[JSON]) => Ok(BodyKind::Json),
+        () if is_one(given, &LINES) => Ok(BodyKind::Lines),
+        () => Err(unsupported(
+            given,
             "application/json, application/x-ndjson, application/ndjson, or CloudEvents in any mode",
         )),
     }
@@ -87,28 +88,32 @@ fn cloud_data(headers: &HeaderMap) -> Result<BodyKind, Problem> {
 
 /// Refuses every content type but JSON.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    match media_type(headers).as_deref() {
-        Some("application/json") => Ok(()),
+    match media_type(headers) {
+        given if is_one(given, &[JSON]) => Ok(()),
         other => Err(unsupported(other, "application/json")),
     }
 }
 
 /// Refuses every content type but NDJSON.
 pub(crate) fn require_lines(headers: &HeaderMap) -> Result<(), Problem> {
-    match media_type(headers).as_deref() {
-        Some("application/x-ndjson" | "application/ndjson") => Ok(()),
+    match media_type(headers) {
+        given if is_one(given, &LINES) => Ok(()),
         other => Err(unsupported(other, "application/x-ndjson or application/ndjson")),
     }
 }
 
-fn media_type(headers: &HeaderMap) -> Option<String> {
+fn media_type(headers: &HeaderMap) -> Option<&str> {
     let given = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let (name, _) = given.split_once(';').unwrap_or((given, ""));
-    Some(name.trim().to_ascii_lowercase())
+    Some(name.trim())
+}
+
+fn is_one(given: Option<&str>, of: &[&str]) -> bool {
+    given.is_some_and(|given| of.iter().any(|known| known.eq_ignore_ascii_case(given)))
 }
 
 fn unsupported(given: Option<&str>, wanted: &str) -> Problem {
-    let given = given.unwrap_or("missing");
+    let given = given.unwrap_or("missing").to_ascii_lowercase();
     Problem::new(problem::MEDIA_TYPE, format!("the content type is {given}; send {wanted}"))
 }
 
@@ -127,23 +132,30 @@ pub(crate) async fn read_whole(
     let bytes_max = declared.or(body.size_hint().upper()).unwrap_or(limit.bytes_max).min(limit.bytes_max);
     let share = reserve(app, bytes_max).await?;
     let pieces = Pieces::new(body, app.config.body_wait_max);
-    let mut bytes = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
     // While it comes, its share of the budget is nobody else's.
     let pace = Duration::from_secs(bytes_max / app.config.body_bytes_per_second_min as u64);
-    match timeout(app.config.body_wait_max + pace, keep(pieces, limit, &mut bytes)).await {
-        Ok(kept) => kept.map(|()| HeldBody { bytes, _share: share }),
+    match timeout(app.config.body_wait_max + pace, keep(pieces, limit, declared.unwrap_or(0))).await {
+        Ok(kept) => kept.map(|bytes| HeldBody { bytes, _share: share }),
         Err(_) => Err(too_slow("the body came too slowly for its length")),
     }
 }
 
-async fn keep(mut pieces: Pieces, limit: BodyLimit, bytes: &mut Vec<u8>) -> Result<(), Problem> {
-    while let Some(piece) = pieces.next().await? {
-        if (bytes.len() + piece.len()) as u64 > limit.bytes_max {
-            return Err(too_large(limit));
-        }
+/// Reads a body of about `declared` bytes. One that comes in a single piece is not copied.
+async fn keep(mut pieces: Pieces, limit: BodyLimit, declared: u64) -> Result<Bytes, Problem> {
+    let within = |len: usize| if len as u64 > limit.bytes_max { Err(too_large(limit)) } else { Ok(()) };
+    let Some(first) = pieces.next().await? else { return Ok(Bytes::new()) };
+    within(first.len())?;
+    let Some(mut piece) = pieces.next().await? else { return Ok(first) };
+    let mut bytes = Vec::with_capacity(usize::try_from(declared).unwrap_or(0));
+    bytes.extend_from_slice(&first);
+    loop {
+        within(bytes.len() + piece.len())?;
         bytes.extend_from_slice(&piece);
+        match pieces.next().await? {
+            Some(next) => piece = next,
+            None => return Ok(bytes.into()),
+        }
     }
-    Ok(())
 }
 
 fn too_slow(what: &str) -> Problem {

@@ -6,10 +6,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::access::{Access, Bearer, Scope};
@@ -29,33 +28,44 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 /// The most headers of a request.
 pub(crate) const HEADERS_MAX: usize = 100;
 
-/// Checks a request before anything else looks at it, and names the history on its answer.
-pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// What of a request its answer depends on, whoever makes that.
+pub(super) struct Asked {
+    /// The page that it comes from, when that is let in.
+    page: Option<HeaderValue>,
+    takes_gzip: bool,
+}
+
+/// What of a request the answer of its resource depends on.
+pub(super) struct Passed {
+    bearer: Option<Bearer>,
+    asks_for_methods: bool,
+}
+
+/// Checks a request before anything else looks at it: it is passed on, or has its answer already.
+///
+/// Nothing here waits, so that a request is not carried from one waiting function to the next.
+pub(super) fn check(app: &Arc<App>, request: Request) -> (Asked, Result<(Request, Passed), Response>) {
     let request = drained(request);
     let hosts = app.listen.ip().is_loopback().then_some(&app.config.hosts[..]);
     let page = cors::allowed_origin(request.headers(), &app.config);
+    let asked = Asked { takes_gzip: packing::is_taken(request.headers()), page };
     let checked = check_size(&request)
         .and_then(|()| check_host(request.uri(), request.headers(), hosts))
-        .and_then(|()| match page {
+        .and_then(|()| match &asked.page {
             Some(_) => Ok(()),
             None => check_origin(request.uri(), request.headers()),
         });
-    let takes_gzip = packing::is_taken(request.headers());
-    let mut response = match checked {
-        Ok(()) => answer(&app, request, next).await.unwrap_or_else(IntoResponse::into_response),
-        Err(problem) => problem.into_response(),
-    };
-    if let Some(origin) = page {
-        cors::let_in(&mut response, origin);
+    if let Err(problem) = checked {
+        return (asked, Err(problem.into_response()));
     }
-    response.headers_mut().insert(answer::HISTORY, app.history.clone());
-    packing::packed(response, takes_gzip)
+    if let Some(response) = cors::preflight(request.method(), request.headers()) {
+        return (asked, Err(response));
+    }
+    (asked, pass(app, request).map_err(IntoResponse::into_response))
 }
 
-async fn answer(app: &Arc<App>, request: Request, next: Next) -> Result<Response, Problem> {
-    if let Some(response) = cors::preflight(request.method(), request.headers()) {
-        return Ok(response);
-    }
+/// The request with what it may do, if it may.
+fn pass(app: &Arc<App>, request: Request) -> Result<(Request, Passed), Problem> {
     let allowed = access_of(app, &request);
     // Who guesses tokens is held back as well.
     let bearer = allowed.as_ref().ok().and_then(|(_, bearer)| bearer.as_ref());
@@ -67,17 +77,34 @@ async fn answer(app: &Arc<App>, request: Request, next: Next) -> Result<Response
         request.extensions_mut().insert(bearer.clone());
     }
     let asks_for_methods = request.method() == Method::OPTIONS;
-    let mut response = next.run(request).await;
-    // No resource has this method, but each says which ones it has.
-    if asks_for_methods && response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = response.headers_mut().remove(header::ALLOW);
-        response = StatusCode::NO_CONTENT.into_response();
-        response.headers_mut().extend(methods.map(|methods| (header::ALLOW, methods)));
+    Ok((request, Passed { bearer, asks_for_methods }))
+}
+
+impl Passed {
+    /// What its resource has answered, as it is answered.
+    pub(super) fn answered(self, mut response: Response) -> Response {
+        // No resource has this method, but each says which ones it has.
+        if self.asks_for_methods && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let methods = response.headers_mut().remove(header::ALLOW);
+            response = StatusCode::NO_CONTENT.into_response();
+            response.headers_mut().extend(methods.map(|methods| (header::ALLOW, methods)));
+        }
+        if let Some(bearer) = self.bearer {
+            response.extensions_mut().insert(bearer);
+        }
+        response
     }
-    if let Some(bearer) = bearer {
-        response.extensions_mut().insert(bearer);
+}
+
+impl Asked {
+    /// An answer as it is sent: it names the history.
+    pub(super) fn answered(self, app: &App, mut response: Response) -> Response {
+        if let Some(origin) = self.page {
+            cors::let_in(&mut response, origin);
+        }
+        response.headers_mut().insert(answer::HISTORY, app.history.clone());
+        packing::packed(response, self.takes_gzip)
     }
-    Ok(response)
 }
 
 /// What a request may do, once it is known that it may do what its method and its path say; and by whose token.
@@ -164,6 +191,12 @@ fn host_of<'a>(target: &'a Uri, headers: &'a HeaderMap) -> &'a str {
 }
 
 fn is_own(host: &str, hosts: &[String]) -> bool {
+    // What nearly every client of this machine says is known without being taken apart.
+    let is_number = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    let named = host.rsplit_once(':').filter(|(_, port)| is_number(port)).map_or(host, |(name, _)| name);
+    if named == "127.0.0.1" || named.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -180,7 +213,6 @@ fn is_same(origin: &[u8], host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn passes(host: &'static str, origin: Option<&'static str>, hosts: Option<&[String]>) -> bool {
         let mut headers = HeaderMap::new();

@@ -66,11 +66,12 @@ async fn import(
         let body = read_whole(&app, &headers, body, limit).await?;
         let parsed = app.blocking(move |app| {
             let events_max = app.store.limits().append_events_max;
-            Ok(parse_events(body.bytes(), &kind, events_max, app.no_source())?.events)
+            Ok((parse_events(body.bytes(), &kind, events_max, app.no_source())?.events, body))
         });
-        let events = parsed.await?;
+        let (events, body) = parsed.await?;
         tokio::task::spawn_blocking(move || {
             run_whole(&app.store, events, results);
+            drop(body);
             drop(turn);
         });
     }

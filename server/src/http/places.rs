@@ -15,9 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tokio::runtime::Handle;
+use tokio::task::yield_now;
 
 use super::app::App;
 use super::problem::{self, Problem};
+
+/// How often short work asks once more for a place before it goes to another thread.
+const PLACE_TRIES: usize = 2;
 
 /// How long work may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +98,21 @@ impl App {
         what: Work,
         work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        match self.places.take().filter(|_| what == Work::Short) {
-            None => self.blocking(work).await,
+        let mut place = None;
+        if what == Work::Short {
+            place = self.places.take();
+            // Short work that others do has ended when this thread has looked after its other tasks; to have another thread do
+            // it takes longer than that.
+            for _ in 0..PLACE_TRIES {
+                if place.is_none() {
+                    yield_now().await;
+                    place = self.places.take();
+                }
+            }
+        }
+        match place {
+            // Apart, so that there is no room for it in what most requests are answered by.
+            None => Box::pin(self.blocking(work)).await,
             // A fault of one request is not the end of its connection.
             Some(_place) => match catch_unwind(AssertUnwindSafe(|| work(self))) {
                 Ok(done) => done,
@@ -107,7 +124,33 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use annals::testkit::SimDisk;
+    use annals::{EventStore, Options};
+    use tokio::sync::watch;
+
     use super::*;
+
+    #[test]
+    fn short_work_is_done_here_when_a_place_is_given_back_while_others_have_their_turn() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("threads");
+        let app = runtime.block_on(async {
+            let options = Options::new("store").disk(Arc::new(SimDisk::new(1))).background(false);
+            let store = EventStore::open(options.clone()).expect("a new store");
+            Arc::new(App::with_defaults(store, options, watch::channel(false).1))
+        });
+        let place = app.places.take();
+        assert!(place.is_some() && app.places.take().is_none());
+        let mut work = pin!(app.does(Work::Short, |_| Ok(thread::current().id())));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(work.as_mut().poll(&mut context).is_pending());
+        drop(place);
+        // Another thread would have to be asked for of a runtime, and here is none.
+        let Poll::Ready(done) = work.as_mut().poll(&mut context) else { panic!("it has a place") };
+        assert_eq!(done.ok(), Some(thread::current().id()));
+    }
 
     #[test]
     fn one_thread_is_always_left_and_a_place_can_be_taken_again() {

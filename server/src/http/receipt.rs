@@ -4,11 +4,16 @@ use annals::{AppendedEvent, EventId, Position, Receipt, StreamReceipt, StreamVer
 use serde::{Serialize, Serializer};
 
 /// The answer to an append to one stream.
+///
+/// It says what [`StreamAnswer`] says, field by field: one within the other would be written by way of a table of its fields.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct AppendedAnswer<'a> {
-    #[serde(flatten)]
-    pub(crate) stream: StreamAnswer<'a>,
-    pub(crate) durability: &'static str,
+    stream: &'a str,
+    stream_version: StreamVersion,
+    position: Option<Position>,
+    events: Vec<EventAnswer<'a>>,
+    durability: &'static str,
 }
 
 /// The answer to a transaction.
@@ -51,6 +56,13 @@ pub(crate) struct PublishedAnswer<'a> {
     position: Position,
     /// Nobody can subscribe under a name yet.
     subscribers: [&'static str; 0],
+}
+
+impl<'a> AppendedAnswer<'a> {
+    pub(crate) fn of(receipt: &'a StreamReceipt, durability: &'static str) -> AppendedAnswer<'a> {
+        let StreamAnswer { stream, stream_version, position, events } = receipt.into();
+        AppendedAnswer { stream, stream_version, position, events, durability }
+    }
 }
 
 impl<'a> From<&'a StreamReceipt> for StreamAnswer<'a> {

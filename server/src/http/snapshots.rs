@@ -41,7 +41,7 @@ async fn save(
 
     let name = stream.clone();
     app.blocking(move |app| {
-        let state = Data::from_json_bytes(body.into_bytes())
+        let state = Data::from_json_bytes(body.bytes().clone())
             .map_err(|error| Problem::invalid(format!("the state cannot be saved: {error}")))?;
         Ok(app.store.put_snapshot(&name, version, state.bytes().clone())?)
     })

@@ -102,24 +102,27 @@ impl Submission {
         work: Work,
         make: impl FnOnce(&App, &HeldBody) -> Result<(Append, T), Problem> + Send + 'static,
     ) -> Result<(Receipt, T), Problem> {
-        let bytes_max = self.app.store.limits().append_bytes_max;
+        let Submission { app, uri, headers, access: _, key, body } = self;
+        let bytes_max = app.store.limits().append_bytes_max;
         let limit = BodyLimit { name: "appendBytesMax", bytes_max };
-        let key = self.key;
-        let body = read_whole(&self.app, &self.headers, self.body, limit).await?;
+        let body = read_whole(&app, &headers, body, limit).await?;
+        // They lie in the connection's buffer, which is used again once nobody needs it.
+        drop((uri, headers));
         let work = if body.bytes().len() > SHORT_BYTES_MAX { Work::Long } else { work };
-        let handed_over = self.app.does(work, move |app| {
+        let handed_over = app.does(work, move |app| {
             let (mut append, beside) = make(app, &body)?;
-            drop(body);
             if let Some(key) = key {
                 append = append.idempotency_key(key);
             }
             let begun = Instant::now();
             let ticket = app.store.submit(append).map_err(|error: AppendError| Problem::from(error))?;
+            // Its events are parts of it.
+            drop(body);
             Ok((ticket, begun, beside))
         });
         let (ticket, begun, beside) = handed_over.await?;
         let receipt = ticket.await?;
-        self.app.traffic.appends.add(begun.elapsed());
+        app.traffic.appends.add(begun.elapsed());
         Ok((receipt, beside))
     }
 }

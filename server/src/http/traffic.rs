@@ -136,7 +136,12 @@ pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next:
     let id = app.traffic.ids.of(request.headers());
     let trace = app.tells_of_traces().then(|| traceparent_of(request.headers())).flatten();
     // No layer of its own: each costs a request a move of all that it has, and a box.
-    let mut response = guard::check(State(Arc::clone(&app)), request, next).await;
+    let (asked, checked) = guard::check(&app, request);
+    let response = match checked {
+        Ok((request, passed)) => passed.answered(next.run(request).await),
+        Err(response) => response,
+    };
+    let mut response = asked.answered(&app, response);
     let path = path.as_ref().map_or(OTHER, MatchedPath::as_str);
     let took = begun.elapsed();
     app.traffic.count(path, method, response.status(), took);

@@ -5,11 +5,19 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cloud::{parse_cloud_event, parse_cloud_headers};
-use super::{Purpose, WireError, WireEvent, parse_event};
+use super::event::{Fields, parse_event_of};
+use super::{Purpose, WireError, WireEvent};
+
+/// About as long is an event in a body of many, so that there is room for them before they are counted.
+const USUAL_EVENT_BYTES: usize = 256;
+
+/// For how many there is room then at most.
+const ROOM_EVENTS_MAX: usize = 1024;
 
 /// How a body holds its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +49,10 @@ pub(crate) struct Sent {
 }
 
 /// Reads the events of a body: at least one, at most `events_max`. A CloudEvent from `no_source` has no source.
+///
+/// The events share the body where they can, which is let go of with the last of them.
 pub(crate) fn parse_events(
-    body: &[u8],
+    body: &Bytes,
     kind: &BodyKind,
     events_max: u64,
     no_source: &str,
@@ -55,11 +65,11 @@ pub(crate) fn parse_events(
         BodyKind::Json => begins_list == Some(true),
         kind => *kind == BodyKind::CloudBatch,
     };
-    let native = |json: &[u8]| parse_event(json, Purpose::Append);
+    let native = |json: &[u8]| parse_event_of(json, Purpose::Append, body);
     let cloud = |json: &[u8]| parse_cloud_event(json, no_source);
     let events = match kind {
-        BodyKind::Lines => parse_lines(body, events_max)?,
-        BodyKind::Json if is_list => parse_array(body, events_max, native)?,
+        BodyKind::Lines => parse_lines(body, events_max, native)?,
+        BodyKind::Json if is_list => parse_event_array(body, body, events_max)?,
         BodyKind::Json => vec![native(body)?],
         BodyKind::CloudBatch => parse_array(body, events_max, cloud)?,
         BodyKind::Cloud => vec![cloud(body)?],
@@ -73,16 +83,69 @@ pub(crate) fn parse_events(
     Ok(Sent { events, is_list })
 }
 
-fn parse_lines(body: &[u8], events_max: u64) -> Result<Vec<WireEvent>, WireError> {
+fn parse_lines(
+    body: &[u8],
+    events_max: u64,
+    parse: impl Fn(&[u8]) -> Result<WireEvent, WireError>,
+) -> Result<Vec<WireEvent>, WireError> {
     let mut events = Vec::new();
     for (line, number) in body.split(|byte| *byte == b'\n').zip(1..) {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         check_count(events.len(), events_max).map_err(|error| error.at_line(number))?;
-        events.push(parse_event(line, Purpose::Append).map_err(|error| error.at_line(number))?);
+        events.push(parse(line).map_err(|error| error.at_line(number))?);
     }
     Ok(events)
+}
+
+/// Reads a JSON array of new events, whose parts are kept as parts of `body` where they lie in it.
+///
+/// It is read in one go. Only what is wrong somewhere is read once more, element by element, to find out where.
+pub(super) fn parse_event_array(
+    json: &[u8],
+    body: &Bytes,
+    events_max: u64,
+) -> Result<Vec<WireEvent>, WireError> {
+    match in_one_go(json, body, events_max) {
+        Some(events) => Ok(events),
+        None => parse_array(json, events_max, |element| parse_event_of(element, Purpose::Append, body)),
+    }
+}
+
+/// The events of an array that has no fault.
+fn in_one_go(json: &[u8], body: &Bytes, events_max: u64) -> Option<Vec<WireEvent>> {
+    // A text is known to be one in all its parts.
+    let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(json).ok()?);
+    let room = (json.len() / USUAL_EVENT_BYTES).min(ROOM_EVENTS_MAX);
+    let events = deserializer.deserialize_seq(EventList { body, events_max, room }).ok()?;
+    deserializer.end().ok().map(|()| events)
+}
+
+/// Reads elements as events, and refuses them without a reason.
+struct EventList<'b> {
+    body: &'b Bytes,
+    events_max: u64,
+    /// For how many there is room before the first.
+    room: usize,
+}
+
+impl<'de> Visitor<'de> for EventList<'_> {
+    type Value = Vec<WireEvent>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an array of events")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Vec<WireEvent>, S::Error> {
+        let mut events = Vec::with_capacity(self.room);
+        while let Some(fields) = seq.next_element::<Fields<'de>>()? {
+            let event = check_count(events.len(), self.events_max)
+                .and_then(|()| fields.into_event(Purpose::Append, self.body));
+            events.push(event.map_err(S::Error::custom)?);
+        }
+        Ok(events)
+    }
 }
 
 /// Reads a JSON array, each element by `parse`. The line of an error is told when the array as such is wrong.
@@ -154,7 +217,7 @@ mod tests {
     const EVENT: &str = r#"{"type":"a","data":1}"#;
 
     fn count(body: &str, kind: BodyKind) -> Result<usize, WireError> {
-        parse_events(body.as_bytes(), &kind, 3, "").map(|sent| sent.events.len())
+        parse_events(&Bytes::copy_from_slice(body.as_bytes()), &kind, 3, "").map(|sent| sent.events.len())
     }
 
     #[test]
@@ -176,6 +239,23 @@ mod tests {
     fn a_bad_element_is_named_by_its_place_in_the_array() {
         let error = count(&format!("[{EVENT},{{\"type\":\"a\"}}]"), BodyKind::Json).expect_err("no data");
         assert_eq!(error.field.as_deref(), Some("[1].data"));
+    }
+
+    #[test]
+    fn an_array_that_is_read_in_one_go_has_the_events_that_its_elements_have() {
+        let whole =
+            r#"[ {"type":"a", "data" : [1, "\u0041" ],"metadata":{"k":1}} , {"data":null,"t\u0079pe":"ü"}]"#;
+        let cut = (0..=whole.len()).filter_map(|at| whole.get(..at));
+        let broken =
+            ["[1]", "[{}]", "[]", "{}", "[null]", "[[{}]]", "[{\"type\":\"a\",\"data\":1,}]"].into_iter();
+        for json in cut.chain(broken) {
+            let body = Bytes::copy_from_slice(json.as_bytes());
+            let one_by_one = parse_array(&body, 3, |json| parse_event_of(json, Purpose::Append, &body));
+            assert_eq!(in_one_go(&body, &body, 3), one_by_one.ok(), "{json}");
+        }
+        let three = Bytes::from(format!("[{EVENT},{EVENT},{EVENT}]"));
+        assert_eq!(in_one_go(&three, &three, 3).map(|events| events.len()), Some(3));
+        assert_eq!(in_one_go(&three, &three, 2), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use annals::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -90,41 +91,17 @@ pub(crate) struct WireEvent {
 
 /// Reads one event, a JSON object.
 pub(crate) fn parse_event(json: &[u8], purpose: Purpose) -> Result<WireEvent, WireError> {
-    let fields: Fields<'_> = serde_json::from_slice(json).map_err(|error| WireError::json(&error))?;
-    fields.check(purpose)?;
-    let event_type = fields.text(Name::Type)?.ok_or_else(|| {
-        WireError::field("type", "is missing; say what kind of fact this is, such as order.created")
-    })?;
-    let event_type = EventType::parse(&event_type).map_err(|error| WireError::field("type", error))?;
+    parse_event_of(json, purpose, &Bytes::new())
+}
 
-    let mut event = NewEvent::new(event_type.clone(), fields.data()?);
-    if let Some(id) = fields.text(Name::Id)? {
-        event = event.id(EventId::parse(&id).map_err(|error| WireError::field("id", error))?);
-    }
-    if let Some(time) = fields.text(Name::Timestamp)? {
-        event =
-            event.timestamp(Timestamp::parse(&time).map_err(|error| WireError::field("timestamp", error))?);
-    }
-    if let Some(source) = fields.text(Name::Source)? {
-        event = event.source(Source::parse(&source).map_err(|error| WireError::field("source", error))?);
-    }
-    if let Some(text) = fields.text(Name::Traceparent)? {
-        let what = "is no traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let traceparent = Traceparent::parse(&text).ok_or_else(|| WireError::field("traceparent", what))?;
-        event = event.or_traceparent(&traceparent);
-    }
-    if let Some(metadata) = fields.metadata()? {
-        event = event.metadata(metadata);
-    }
-    let stream = match fields.text(Name::Stream)? {
-        Some(name) => Some(StreamName::parse(&name).map_err(|error| WireError::field("stream", error))?),
-        None => None,
-    };
-    Ok(WireEvent { stream, event_type, event })
+/// Reads one event, a JSON object. What of it lies in `body` is kept as a part of that, not copied.
+pub(super) fn parse_event_of(json: &[u8], purpose: Purpose, body: &Bytes) -> Result<WireEvent, WireError> {
+    let fields: Fields<'_> = serde_json::from_slice(json).map_err(|error| WireError::json(&error))?;
+    fields.into_event(purpose, body)
 }
 
 /// The fields of an object, each as the JSON text it has.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     values: [Option<&'a RawValue>; NAMES.len()],
     unknown: Option<String>,
     twice: Option<&'static str>,
@@ -138,10 +115,15 @@ impl<'a> Fields<'a> {
 
     /// The value of a field that holds a text.
     fn text(&self, name: Name) -> Result<Option<Cow<'a, str>>, WireError> {
-        match self.get(name).map(|value| serde_json::from_str::<Text<'a>>(value.get())) {
-            None => Ok(None),
-            Some(Ok(Text(text))) => Ok(Some(text)),
-            Some(Err(_)) => Err(WireError::field(name.text(), "is not a text; write it in double quotes")),
+        let Some(json) = self.get(name).map(RawValue::get) else { return Ok(None) };
+        // Between its quotes stands what it says, unless it has escapes.
+        let quoted = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        if let Some(text) = quoted.filter(|text| !text.as_bytes().contains(&b'\\')) {
+            return Ok(Some(text.into()));
+        }
+        match serde_json::from_str::<Text<'a>>(json) {
+            Ok(Text(text)) => Ok(Some(text)),
+            Err(_) => Err(WireError::field(name.text(), "is not a text; write it in double quotes")),
         }
     }
 
@@ -166,9 +148,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn data(&self) -> Result<Data, WireError> {
+    fn data(&self, body: &Bytes) -> Result<Data, WireError> {
         match (self.get(Name::Data), self.text(Name::DataBase64)?, self.text(Name::DataContentType)?) {
-            (Some(json), None, None) => Ok(Data::from_raw(json)),
+            (Some(json), None, None) => Ok(Data::from_raw_of(json, body)),
             (None, Some(encoded), Some(content_type)) => {
                 let content_type = ContentType::parse(&content_type)
                     .map_err(|error| WireError::field("dataContentType", error))?;
@@ -194,10 +176,11 @@ impl<'a> Fields<'a> {
     }
 
     /// The metadata with the shorthands merged in; none when there is neither.
-    fn metadata(&self) -> Result<Option<Metadata>, WireError> {
+    fn metadata(&self, body: &Bytes) -> Result<Option<Metadata>, WireError> {
         let mut metadata = match self.get(Name::Metadata) {
             Some(json) => {
-                let parsed = Metadata::parse(json.get().to_owned());
+                let json = Data::from_raw_of(json, body);
+                let parsed = Metadata::parse(json.bytes().clone());
                 Some(parsed.map_err(|error| WireError::field("metadata", error))?)
             }
             None => None,
@@ -209,6 +192,43 @@ impl<'a> Fields<'a> {
             }
         }
         Ok(metadata)
+    }
+}
+
+impl Fields<'_> {
+    /// The event that they are. What of it lies in `body` is kept as a part of that.
+    pub(super) fn into_event(self, purpose: Purpose, body: &Bytes) -> Result<WireEvent, WireError> {
+        self.check(purpose)?;
+        let event_type = self.text(Name::Type)?.ok_or_else(|| {
+            WireError::field("type", "is missing; say what kind of fact this is, such as order.created")
+        })?;
+        let event_type = EventType::parse(&event_type).map_err(|error| WireError::field("type", error))?;
+
+        let mut event = NewEvent::new(event_type.clone(), self.data(body)?);
+        if let Some(id) = self.text(Name::Id)? {
+            event = event.id(EventId::parse(&id).map_err(|error| WireError::field("id", error))?);
+        }
+        if let Some(time) = self.text(Name::Timestamp)? {
+            event = event
+                .timestamp(Timestamp::parse(&time).map_err(|error| WireError::field("timestamp", error))?);
+        }
+        if let Some(source) = self.text(Name::Source)? {
+            event = event.source(Source::parse(&source).map_err(|error| WireError::field("source", error))?);
+        }
+        if let Some(text) = self.text(Name::Traceparent)? {
+            let what = "is no traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+            let traceparent =
+                Traceparent::parse(&text).ok_or_else(|| WireError::field("traceparent", what))?;
+            event = event.or_traceparent(&traceparent);
+        }
+        if let Some(metadata) = self.metadata(body)? {
+            event = event.metadata(metadata);
+        }
+        let stream = match self.text(Name::Stream)? {
+            Some(name) => Some(StreamName::parse(&name).map_err(|error| WireError::field("stream", error))?),
+            None => None,
+        };
+        Ok(WireEvent { stream, event_type, event })
     }
 }
 

@@ -8,6 +8,8 @@ use annals::{
     Append, EventStore, ExpectedVersion, NewEvent, Options, Position, Read, RecordedEvent, StreamName,
 };
 
+use bytes::Bytes;
+
 use super::cloud::{parse_cloud_event, parse_cloud_headers};
 use super::*;
 
@@ -141,6 +143,7 @@ pub fn wire_events(body: &[u8]) {
         content_type: Some(content_type.to_owned()),
     };
     let kinds = [BodyKind::Json, BodyKind::Lines, BodyKind::Cloud, BodyKind::CloudBatch];
+    let body = &Bytes::copy_from_slice(body);
     for kind in kinds.into_iter().chain([cloud_data("application/json"), cloud_data("a/b")]) {
         match parse_events(body, &kind, EVENTS_MAX, NO_SOURCE) {
             Ok(sent) => assert!((1..=EVENTS_MAX).contains(&(sent.events.len() as u64))),
@@ -163,7 +166,7 @@ pub(crate) fn events_seeds() -> Vec<String> {
 
 /// Bytes as the body of a transaction.
 pub fn wire_transaction(body: &[u8]) {
-    match parse_transaction(body, EVENTS_MAX) {
+    match parse_transaction(&Bytes::copy_from_slice(body), EVENTS_MAX) {
         Ok(transaction) => {
             let writes = &transaction.writes;
             let events: usize = writes.iter().map(|write| write.events.len()).sum();

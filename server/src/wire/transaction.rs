@@ -3,12 +3,13 @@
 use std::str::FromStr;
 
 use annals::{ExpectedVersion, Position, Query, QueryItem, StreamName};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::body::parse_array;
+use super::body::parse_event_array;
 use super::query::check_item;
-use super::{Purpose, WireError, WireEvent, parse_event};
+use super::{WireError, WireEvent};
 
 /// What is to be written at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,9 @@ pub(crate) enum Condition {
 }
 
 /// Reads the body of a transaction: `{"writes":[{"stream","expectedVersion","events"}],"conditions":[…]}`.
-pub(crate) fn parse_transaction(json: &[u8], events_max: u64) -> Result<Transaction, WireError> {
+///
+/// The events share the body where they can.
+pub(crate) fn parse_transaction(json: &Bytes, events_max: u64) -> Result<Transaction, WireError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body<'a> {
@@ -69,9 +72,9 @@ pub(crate) fn parse_transaction(json: &[u8], events_max: u64) -> Result<Transact
     }
     let mut writes: Vec<Write> = Vec::new();
     let mut left = events_max;
-    for (json, at) in body.writes.into_iter().zip(0..) {
+    for (element, at) in body.writes.into_iter().zip(0..) {
         let path = format!("writes[{at}]");
-        let write = parse_write(json, left).map_err(|error| error.within(&path))?;
+        let write = parse_write(element, json, left).map_err(|error| error.within(&path))?;
         if writes.iter().any(|earlier| earlier.stream == write.stream) {
             return Err(WireError::field("stream", "has another write already; put its events into one")
                 .within(&path));
@@ -99,7 +102,7 @@ fn without_line(mut error: WireError) -> WireError {
     error
 }
 
-fn parse_write(json: &RawValue, events_max: u64) -> Result<Write, WireError> {
+fn parse_write(json: &RawValue, shared: &Bytes, events_max: u64) -> Result<Write, WireError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
     struct Body<'a> {
@@ -116,9 +119,8 @@ fn parse_write(json: &RawValue, events_max: u64) -> Result<Write, WireError> {
         Some(json) => parse_expected(json)?,
         None => ExpectedVersion::Any,
     };
-    let events =
-        parse_array(body.events.get().as_bytes(), events_max, |json| parse_event(json, Purpose::Append))
-            .map_err(|error| without_line(error).within("events"))?;
+    let events = parse_event_array(body.events.get().as_bytes(), shared, events_max)
+        .map_err(|error| without_line(error).within("events"))?;
     if events.is_empty() {
         return Err(WireError::field("events", "is empty; write at least one event"));
     }
@@ -219,7 +221,7 @@ mod tests {
     const EVENT: &str = r#"{"type":"a","data":1}"#;
 
     fn refusal(json: &str) -> Option<String> {
-        parse_transaction(json.as_bytes(), 10).expect_err(json).field
+        parse_transaction(&Bytes::copy_from_slice(json.as_bytes()), 10).expect_err(json).field
     }
 
     #[test]
@@ -231,14 +233,15 @@ mod tests {
         ] {
             let json =
                 format!(r#"{{"writes":[{{"stream":"s","expectedVersion":{version},"events":[{EVENT}]}}]}}"#);
-            let transaction = parse_transaction(json.as_bytes(), 10).expect("legal");
+            let transaction = parse_transaction(&Bytes::copy_from_slice(json.as_bytes()), 10).expect("legal");
             assert_eq!(transaction.writes.iter().map(|write| write.expected).collect::<Vec<_>>(), [expected]);
         }
     }
 
     fn conditions(json: &str) -> Result<Vec<Condition>, WireError> {
         let json = format!(r#"{{"writes":[{{"stream":"s","events":[{EVENT}]}}],"conditions":[{json}]}}"#);
-        parse_transaction(json.as_bytes(), 10).map(|transaction| transaction.conditions)
+        parse_transaction(&Bytes::copy_from_slice(json.as_bytes()), 10)
+            .map(|transaction| transaction.conditions)
     }
 
     #[test]
