@@ -73,6 +73,13 @@ pub(crate) fn time_at(parts: &[Arc<Part>], position: Position) -> Result<Timesta
     part.commit_time(part.place(position.since(part.first) as u32)?)
 }
 
+/// Says that a stream is about to be read from its beginning: what the newest parts say of it is fetched from memory.
+pub(crate) fn will_read_stream(parts: &[Arc<Part>], hash: u128) {
+    let newest = || parts.iter().rev().take(ASKED_AHEAD);
+    newest().for_each(|part| part.will_look_up(hash));
+    newest().for_each(|part| part.will_read_row(hash));
+}
+
 /// Where a stream stands: looked up in the newest part first.
 pub(crate) fn head(parts: &[Arc<Part>], hash: u128) -> Result<Option<Head>, Error> {
     let newest = newest(parts, hash, ALL)?;

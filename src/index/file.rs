@@ -23,6 +23,9 @@ impl From<std::io::Error> for Unusable {
     }
 }
 
+/// How many events of a term are few: each may lie in another place of the file.
+const FEW: u32 = 16;
+
 /// An open index file.
 #[derive(Debug)]
 pub(super) struct FileIndex {
@@ -162,6 +165,28 @@ impl FileIndex {
         {
             self.map
                 .will_read(self.sections[Section::Terms as usize] + u64::from(from), (to - from) as usize);
+        }
+    }
+
+    /// Says that a row's events are about to be looked up.
+    #[inline]
+    pub(super) fn will_read_postings(&self, row: &TermRow) {
+        let (section, at) = match row.count {
+            1 => (Section::Offsets, u64::from(row.postings) * 4),
+            _ => (Section::Postings, row.postings.into()),
+        };
+        self.map.will_read(self.sections[section as usize] + at, 4);
+    }
+
+    /// Says the same once their postings have come, where they are few.
+    pub(super) fn will_read_places(&self, row: &TermRow) {
+        if !(2..=FEW).contains(&row.count) {
+            return;
+        }
+        let mut ordinals = Vec::with_capacity(FEW as usize);
+        if self.ordinals(row, 0, row.count, &mut ordinals).is_ok() {
+            let at = self.sections[Section::Offsets as usize];
+            ordinals.iter().for_each(|ordinal| self.map.will_read(at + u64::from(*ordinal) * 4, 4));
         }
     }
 

@@ -69,7 +69,12 @@ impl Append {
         events: impl IntoIterator<Item = NewEvent>,
     ) -> Append {
         let stream = self.add_stream(stream, expected);
-        self.events.extend(events.into_iter().map(|event| EventOfStream { stream, event }));
+        let events = events.into_iter();
+        if self.events.is_empty() {
+            // Most appends end with these.
+            self.events.reserve_exact(events.size_hint().0);
+        }
+        self.events.extend(events.map(|event| EventOfStream { stream, event }));
         self
     }
 

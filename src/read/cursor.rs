@@ -18,6 +18,9 @@ const HANDFUL: u64 = 256;
 /// Places of a stream that are looked up first.
 const FIRST_HANDFUL: u64 = 16;
 
+/// Of how many parts what a stream has there is fetched from memory at one time.
+const FIRST_PARTS: usize = 8;
+
 /// Where a read stands.
 pub(super) enum Cursor {
     All {
@@ -83,9 +86,14 @@ impl Cursor {
         let from = bounds.from.max(StreamVersion::new(1));
         match direction {
             Direction::Forward => {
+                catalog::will_read_stream(all, hash);
                 let parts = reader.parts_of_stream(all, visible, hash, |part, here| {
                     here.first <= from || part.first <= bounds.after.next()
                 })?;
+                // The first places come from the last of them.
+                let first = || parts.iter().rev().take(FIRST_PARTS);
+                first().for_each(|(part, here)| part.will_read_postings(&here.postings));
+                first().for_each(|(part, here)| part.will_read_places(&here.postings));
                 let mut next = from;
                 if let Some((part, here)) = parts.last() {
                     // What lies at or before the position is not even looked at.

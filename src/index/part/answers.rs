@@ -107,6 +107,29 @@ impl Part {
         }
     }
 
+    /// Says the same once more: what the first looks need has come, and its row is fetched.
+    #[inline]
+    pub(crate) fn will_read_row(&self, hash: u128) {
+        if let Some(Index::File(file)) = self.index.load().as_deref() {
+            file.will_read_row(hash);
+        }
+    }
+
+    /// Says that a term's events are about to be looked up: where they stand is fetched from memory.
+    #[inline]
+    pub(crate) fn will_read_postings(&self, postings: &Postings) {
+        if let (Held::File(row), Some(Index::File(file))) = (&postings.held, self.index.load().as_deref()) {
+            file.will_read_postings(row);
+        }
+    }
+
+    /// Says the same once more: where they stand has come, and if they are few, their places are fetched.
+    pub(crate) fn will_read_places(&self, postings: &Postings) {
+        if let (Held::File(row), Some(Index::File(file))) = (&postings.held, self.index.load().as_deref()) {
+            file.will_read_places(row);
+        }
+    }
+
     /// Says that these terms are about to be looked up here, one after the other.
     pub(crate) fn will_look_up_all<T: Iterator<Item = u128>>(&self, hashes: impl Fn() -> T) {
         match self.index.load().as_deref() {
