@@ -55,12 +55,13 @@ pub(super) async fn serve_connection(socket: TcpStream, peer: SocketAddr, router
     // Answers are small and awaited: holding them back to fill a packet would cost each append a delay.
     drop(socket.set_nodelay(true));
     let socket = Patient::new(socket, app.config.write_wait_max);
+    // What a connection may come to speak is in a place of its own: each would take the room of the largest of them.
     match &app.tls {
-        None => speak(socket, service, app).await,
+        None => Box::pin(speak(socket, service, app)).await,
         Some(tls) => {
-            let greeted = timeout(app.config.handshake_wait_max, tls.acceptor().accept(socket));
+            let greeted = Box::pin(timeout(app.config.handshake_wait_max, tls.acceptor().accept(socket)));
             if let Some(Ok(Ok(socket))) = unless_stopping(app.stopping.clone(), greeted).await {
-                speak(socket, service, app).await;
+                Box::pin(speak(socket, service, app)).await;
             }
         }
     }
@@ -73,8 +74,8 @@ where
     let begun = timeout(app.config.head_wait_max, Begun::new(socket));
     let Some(Ok(Ok(socket))) = unless_stopping(app.stopping.clone(), begun).await else { return };
     match socket.is_http2() {
-        true => multiplexed::serve(socket, service, app).await,
-        false => serve_http1(socket, service, app).await,
+        true => Box::pin(multiplexed::serve(socket, service, app)).await,
+        false => Box::pin(serve_http1(socket, service, app)).await,
     }
 }
 
@@ -93,5 +94,20 @@ where
         connection.as_mut().graceful_shutdown();
         // However it ends, it has ended; its client knows more than this side.
         drop(connection.await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_takes_no_room_for_what_its_client_does_not_speak() {
+        let room = room(serve_connection);
+        assert!(room < 2_500, "{room} bytes; thousands of connections may be open");
     }
 }
