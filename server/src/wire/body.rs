@@ -114,7 +114,7 @@ pub(super) fn parse_event_array(
 }
 
 /// The events of an array that has no fault.
-fn in_one_go(json: &[u8], body: &Bytes, events_max: u64) -> Option<Vec<WireEvent>> {
+pub(super) fn in_one_go(json: &[u8], body: &Bytes, events_max: u64) -> Option<Vec<WireEvent>> {
     // A text is known to be one in all its parts.
     let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(json).ok()?);
     let room = (json.len() / USUAL_EVENT_BYTES).min(ROOM_EVENTS_MAX);

@@ -10,6 +10,7 @@ use annals::{
 
 use bytes::Bytes;
 
+use super::body::{in_one_go, parse_array};
 use super::cloud::{parse_cloud_event, parse_cloud_headers};
 use super::*;
 
@@ -135,7 +136,7 @@ pub(crate) fn event_seeds() -> Vec<String> {
     EVENTS.map(str::to_owned).to_vec()
 }
 
-/// Bytes as a body of events, in both forms.
+/// Bytes as a body of events, in all forms; an array says the same in whichever way it is read.
 pub fn wire_events(body: &[u8]) {
     let attributes = ["specversion", "id", "source", "type"].map(|name| (name.to_owned(), "1.0".to_owned()));
     let cloud_data = |content_type: &str| BodyKind::CloudData {
@@ -144,6 +145,8 @@ pub fn wire_events(body: &[u8]) {
     };
     let kinds = [BodyKind::Json, BodyKind::Lines, BodyKind::Cloud, BodyKind::CloudBatch];
     let body = &Bytes::copy_from_slice(body);
+    let one_by_one = parse_array(body, EVENTS_MAX, |json| parse_event(json, Purpose::Append));
+    assert_eq!(in_one_go(body, body, EVENTS_MAX), one_by_one.ok(), "in one go, and element by element");
     for kind in kinds.into_iter().chain([cloud_data("application/json"), cloud_data("a/b")]) {
         match parse_events(body, &kind, EVENTS_MAX, NO_SOURCE) {
             Ok(sent) => assert!((1..=EVENTS_MAX).contains(&(sent.events.len() as u64))),
