@@ -299,11 +299,12 @@ impl Shared {
         if is_empty || end.writer.frames_bytes() <= self.unsealed_bytes_max {
             return Ok(());
         }
-        let ahead = self.next_segment.take();
-        // One that was made ahead is full of zeros, which the next open would have to read.
-        match (self.roll.blank(end.writer.segment().number().next(), 0), ahead) {
-            (Ok(blank), _) | (Err(Error::NoSpace { .. }), Some(blank)) => end.roll(self, blank),
-            (Err(_), _) => Ok(()),
+        // One that was made ahead is full of zeros, which the next open would have to read. Not every system replaces a file that
+        // is open.
+        drop(self.next_segment.take());
+        match self.roll.blank(end.writer.segment().number().next(), 0) {
+            Ok(blank) => end.roll(self, blank),
+            Err(_) => Ok(()),
         }
     }
 
