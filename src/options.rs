@@ -49,8 +49,8 @@ impl Default for Limits {
     }
 }
 
-/// How long a store keeps its events, whatever their streams say. Whole segments go, the oldest first, and never the last
-/// one; the versions of streams and the store's own events stay. Default: everything is kept.
+/// How long a store keeps its events, whatever their streams say. Whole segments go, the oldest first, and never the one
+/// of the newest event; the versions of streams and the store's own events stay. Default: everything is kept.
 ///
 /// What goes is gone: readers and subscribers who have not come so far are told of the gap
 /// ([`Delivery::Skipped`](crate::Delivery::Skipped)).

@@ -109,6 +109,15 @@ fn followed(store: &EventStore, follow: impl Fn(Subscription) -> Vec<Delivery> +
     })
 }
 
+/// A store of 200 events in several segments, in turn of the streams `s-0` and `s-1`.
+fn of_two_streams() -> EventStore {
+    let store = open(on(&SimDisk::new(1)));
+    for n in 0..200 {
+        append(&store, &format!("s-{}", n % 2), [large_event(n, 800)]);
+    }
+    store
+}
+
 #[test]
 fn blocking_subscribers_get_every_event_once_while_others_append_and_segments_roll() {
     for background in [false, true] {
@@ -158,11 +167,7 @@ fn a_subscriber_of_one_stream_gets_its_events_and_no_others() {
 
 #[test]
 fn one_that_begins_after_a_version_or_a_position_skips_nothing_behind_it() {
-    let disk = SimDisk::new(1);
-    let store = open(on(&disk));
-    for n in 0..200 {
-        append(&store, &format!("s-{}", n % 2), [large_event(n, 800)]);
-    }
+    let store = of_two_streams();
     let of = |subscribe: Subscribe| store.subscribe(subscribe).expect("within the head");
     let after_version = of(Subscribe::stream(stream("s-0")).after_version(version(30)));
     let after_position = of(Subscribe::stream(stream("s-0")).after(Position::new(60)));
@@ -335,11 +340,7 @@ fn a_version_that_a_stream_never_had_is_no_cursor() {
 
 #[test]
 fn one_that_passes_over_events_gets_what_lies_behind_them_and_nothing_before() {
-    let disk = SimDisk::new(1);
-    let store = open(on(&disk));
-    for n in 0..200 {
-        append(&store, &format!("s-{}", n % 2), [large_event(n, 800)]);
-    }
+    let store = of_two_streams();
     for (subscribe, step) in [(Subscribe::all(), 1), (Subscribe::stream(stream("s-0")), 2)] {
         let mut subscription = store.subscribe(subscribe).expect("from the beginning");
         for n in 0..3 {

@@ -295,8 +295,8 @@ impl Shared {
     /// Seals the active segment where the next open would have much of it to read. Without space for the next one it stays
     /// as it is.
     fn seal_long(&self, end: &mut End) -> Result<(), Error> {
-        let is_empty = end.memory.events() == 0 || end.writer.is_sealed();
-        if is_empty || end.writer.frames_bytes() <= self.unsealed_bytes_max {
+        let holds_events = end.memory.events() > 0 && !end.writer.is_sealed();
+        if !holds_events || end.writer.frames_bytes() <= self.unsealed_bytes_max {
             return Ok(());
         }
         // One that was made ahead is full of zeros, which the next open would have to read. Not every system replaces a file that

@@ -82,8 +82,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Appends by one writer, in turn with raw writes of as many bytes: of one event and of a hundred, and of one event while small
-/// segments follow each other; then by eight writers.
+/// Appends by one writer, in turn with raw writes of as many bytes: of one event and of a hundred; then by eight writers, and by one
+/// while small segments follow each other.
 fn appends(dir: &Path, count: u64, measured: &mut impl FnMut(Figures)) -> Result<(), Failure> {
     let store = EventStore::open(Options::new(dir.join("appends")))?;
     let load = Load::on(&store);
@@ -94,10 +94,11 @@ fn appends(dir: &Path, count: u64, measured: &mut impl FnMut(Figures)) -> Result
     measured(figures.bytes(bytes).at_once_beside(&one));
     store.close()?;
 
-    let rolling = EventStore::open(Options::new(dir.join("rolling")).segment_bytes(ROLLING_BYTES))?;
+    let dir = dir.join("rolling");
+    let store = EventStore::open(Options::new(dir.join("store")).segment_bytes(ROLLING_BYTES))?;
     let what = ("append of one event, segments of 1 MiB", 1, count);
-    in_turn(&dir.join("rolling"), &Load::on(&rolling), what, measured)?;
-    rolling.close()?;
+    in_turn(&dir, &Load::on(&store), what, measured)?;
+    store.close()?;
     Ok(())
 }
 
